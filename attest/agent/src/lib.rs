@@ -1,0 +1,1 @@
+//! The agent of Lazaret on a compute host: quotes, logs, credential activation.

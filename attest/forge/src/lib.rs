@@ -1,0 +1,1 @@
+//! Makes genuine TPM evidence from plain descriptions, for tests and the lab.

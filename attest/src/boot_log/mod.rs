@@ -1,0 +1,1 @@
+//! The TCG event log.

@@ -1,0 +1,1 @@
+//! Typed facts from verified evidence, without opinion.

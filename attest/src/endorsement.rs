@@ -1,0 +1,1 @@
+//! The endorsement key certificate and its chain.

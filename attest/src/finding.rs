@@ -1,0 +1,1 @@
+//! Findings: stable code, subject, expected, found, gravity.

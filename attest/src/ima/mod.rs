@@ -1,0 +1,1 @@
+//! The IMA measurement list.

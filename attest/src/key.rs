@@ -1,0 +1,1 @@
+//! TPM public keys.

@@ -1,0 +1,1 @@
+//! Platform configuration registers: banks, selections, values.

@@ -1,0 +1,1 @@
+//! The appraisal policy: which claims are required, and how grave each miss is.

@@ -1,0 +1,1 @@
+//! TPMS_ATTEST of a quote, from bytes to proof.

@@ -1,0 +1,1 @@
+//! Reference values, called golden values on the command line.

@@ -1,0 +1,1 @@
+//! Messages between the Lazaret daemon and its agents.

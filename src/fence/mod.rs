@@ -1,0 +1,1 @@
+//! Makes sure that a host is off, and sees it.

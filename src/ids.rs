@@ -1,0 +1,1 @@
+//! Identifiers, each a type of its own.

@@ -1,0 +1,1 @@
+//! Quarantine reports for people.

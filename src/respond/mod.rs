@@ -1,0 +1,1 @@
+//! From a verdict to a host out of service.

@@ -1,0 +1,1 @@
+//! Rounds, schedule and enrolment.
