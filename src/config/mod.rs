@@ -1,1 +1,3 @@
 //! The configuration file, as typed and as resolved.
+
+pub mod secret;

@@ -1,0 +1,231 @@
+//! Secrets: where one is kept, how it is read late, and how it is never shown.
+
+use std::fmt;
+use std::fs::File;
+use std::io::{self, Read as _};
+use std::path::{Path, PathBuf};
+
+use zeroize::Zeroizing;
+
+/// No password or token is longer; a larger file is some other file.
+const LONGEST_SECRET: u64 = 64 * 1024;
+
+/// The directory that systemd puts a service's credentials into.
+const CREDENTIALS_DIRECTORY: &str = "CREDENTIALS_DIRECTORY";
+
+/// A password or token. Overwritten in memory when dropped, never shown by `Debug`, not serializable.
+#[derive(Clone)]
+pub struct Secret(Zeroizing<String>);
+
+impl Secret {
+    /// Takes a text as a secret.
+    pub fn new(text: String) -> Self {
+        Self(Zeroizing::new(text))
+    }
+
+    /// The secret itself, for the one place that sends it.
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Secret(hidden)")
+    }
+}
+
+/// Where a secret is kept. It is read when it is needed, so that a changed password needs no restart.
+#[derive(Debug, Clone)]
+pub enum SecretSource {
+    /// A file that holds nothing but the secret; one newline at its end is ignored.
+    File(PathBuf),
+    /// A credential that systemd passes to the service (`LoadCredential=`), by name.
+    Credential(String),
+    /// In the configuration itself; only where `allow_inline_secrets` is set.
+    Inline(Secret),
+}
+
+/// Why a secret could not be read. Never holds any part of it.
+#[derive(Debug, thiserror::Error)]
+pub enum SecretError {
+    /// The file cannot be read.
+    #[error("reading the secret in {}: {source}; the file must exist and be readable by the user that runs lazaret", path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// What the system answered.
+        source: io::Error,
+    },
+    /// The file is empty.
+    #[error("the secret in {} is empty", path.display())]
+    Empty {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The file is too large for a secret.
+    #[error("{} is larger than {LONGEST_SECRET} bytes: it cannot be a secret", path.display())]
+    TooLong {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The file is not text.
+    #[error("the secret in {} is not UTF-8 text", path.display())]
+    NotText {
+        /// The file.
+        path: PathBuf,
+    },
+    /// No credentials were passed by systemd.
+    #[error(
+        "the systemd credential \"{name}\" is not there: ${CREDENTIALS_DIRECTORY} is not set; \
+         add LoadCredential={name}:/path/to/file to the unit, or use a file instead"
+    )]
+    NoCredentials {
+        /// The credential asked for.
+        name: String,
+    },
+}
+
+impl SecretSource {
+    /// Reads the secret now.
+    pub fn read(&self) -> Result<Secret, SecretError> {
+        match self {
+            Self::Inline(secret) => Ok(secret.clone()),
+            Self::File(path) => read_file(path),
+            Self::Credential(name) => read_file(&credential_path(name)?),
+        }
+    }
+
+    /// A sentence about what is wrong with how the secret is kept, or `None` when nothing is.
+    pub fn weakness(&self) -> Option<String> {
+        match self {
+            Self::Inline(_) => Some(
+                "a secret is written in the configuration itself; keep it in a file of its own, readable by lazaret only"
+                    .to_owned(),
+            ),
+            Self::File(path) => file_weakness(path),
+            Self::Credential(_) => None,
+        }
+    }
+}
+
+impl fmt::Display for SecretSource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::File(path) => write!(f, "file {}", path.display()),
+            Self::Credential(name) => write!(f, "systemd credential {name}"),
+            Self::Inline(_) => f.write_str("the configuration itself"),
+        }
+    }
+}
+
+fn credential_path(name: &str) -> Result<PathBuf, SecretError> {
+    let directory = std::env::var_os(CREDENTIALS_DIRECTORY).ok_or_else(|| SecretError::NoCredentials {
+        name: name.to_owned(),
+    })?;
+    Ok(Path::new(&directory).join(name))
+}
+
+fn read_file(path: &Path) -> Result<Secret, SecretError> {
+    let read = |source| SecretError::Read {
+        path: path.to_owned(),
+        source,
+    };
+    // One allocation of the final size, so that growing leaves no copies of the secret behind.
+    let mut bytes = Zeroizing::new(Vec::with_capacity(
+        usize::try_from(LONGEST_SECRET + 1).unwrap_or(0),
+    ));
+    File::open(path)
+        .map_err(read)?
+        .take(LONGEST_SECRET + 1)
+        .read_to_end(&mut bytes)
+        .map_err(read)?;
+    if bytes.len() as u64 > LONGEST_SECRET {
+        return Err(SecretError::TooLong {
+            path: path.to_owned(),
+        });
+    }
+    let text = std::str::from_utf8(&bytes).map_err(|_| SecretError::NotText {
+        path: path.to_owned(),
+    })?;
+    let text = text.strip_suffix('\n').unwrap_or(text);
+    let text = text.strip_suffix('\r').unwrap_or(text);
+    if text.is_empty() {
+        return Err(SecretError::Empty {
+            path: path.to_owned(),
+        });
+    }
+    Ok(Secret::new(text.to_owned()))
+}
+
+/// Group access is common (root:lazaret 0640) and allowed; access by everybody is not.
+fn file_weakness(path: &Path) -> Option<String> {
+    use std::os::unix::fs::PermissionsExt as _;
+    let mode = std::fs::metadata(path).ok()?.permissions().mode() & 0o777;
+    let others = mode & 0o007;
+    (others != 0).then(|| {
+        format!(
+            "{} is open to every user of this machine (mode {mode:04o}); run: chmod 0640 {}",
+            path.display(),
+            path.display()
+        )
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use super::*;
+
+    fn kept(bytes: &[u8], mode: u32) -> (tempfile::TempDir, SecretSource) {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("password");
+        std::fs::write(&path, bytes).unwrap();
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode)).unwrap();
+        (directory, SecretSource::File(path))
+    }
+
+    #[test]
+    fn one_newline_at_the_end_is_not_part_of_the_secret() {
+        for (bytes, secret) in [
+            (&b"pa ss"[..], "pa ss"),
+            (b"pass\n", "pass"),
+            (b"pass\r\n", "pass"),
+            (b"pass\n\n", "pass\n"),
+            (b" pass ", " pass "),
+        ] {
+            let (_directory, source) = kept(bytes, 0o600);
+            assert_eq!(source.read().unwrap().expose(), secret);
+        }
+    }
+
+    #[test]
+    fn a_file_that_holds_no_secret_is_refused_by_name() {
+        for bytes in [&b""[..], b"\n", b"\xff\xfe", &[b'a'; 70_000]] {
+            let (_directory, source) = kept(bytes, 0o600);
+            let error = source.read().unwrap_err().to_string();
+            assert!(error.contains("password"), "{error}");
+        }
+        let error = SecretSource::File("/nonexistent/pw".into())
+            .read()
+            .unwrap_err()
+            .to_string();
+        assert!(error.contains("/nonexistent/pw"), "{error}");
+    }
+
+    #[test]
+    fn a_secret_file_open_to_everybody_is_a_weakness() {
+        for (mode, weak) in [(0o600, false), (0o640, false), (0o644, true), (0o602, true)] {
+            let (_directory, source) = kept(b"x", mode);
+            assert_eq!(source.weakness().is_some(), weak, "mode {mode:o}");
+        }
+        assert!(SecretSource::Inline(Secret::new("x".into())).weakness().is_some());
+    }
+
+    #[test]
+    fn no_secret_is_shown() {
+        let source = SecretSource::Inline(Secret::new("hunter2".into()));
+        assert!(!format!("{source:?} {source} {:?}", source.read()).contains("hunter2"));
+    }
+}
