@@ -1,0 +1,200 @@
+//! The table of finding codes: what each means, what to do, how grave it is.
+
+use serde::{Deserialize, Serialize};
+
+use crate::verdict::Verdict;
+use crate::verdict::Verdict::{Contraindicated, Indeterminate, Warning};
+
+/// Within what a policy may change a code's gravity.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Bounds {
+    /// Nothing was proven, so nothing may be concluded: silence and garbage condemn nobody and please nobody.
+    Fixed,
+    /// A proof failed, or evidence is missing: a policy may take it graver, never lighter.
+    RaiseOnly,
+    /// A proven fact: the operator decides between warning, indeterminate and contraindicated.
+    Free,
+}
+
+macro_rules! codes {
+    ($($variant:ident = $name:literal, $gravity:ident, $bounds:ident, $meaning:literal, $remedy:literal;)*) => {
+        /// What kind of thing was found. The text form is stable.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        pub enum Code {
+            $(#[doc = $meaning] #[serde(rename = $name)] $variant,)*
+        }
+
+        impl Code {
+            /// Every code, in the order of the ladder.
+            pub const ALL: &[Code] = &[$(Code::$variant),*];
+
+            /// The stable name.
+            pub fn as_str(self) -> &'static str {
+                match self { $(Code::$variant => $name,)* }
+            }
+
+            /// What it means, in a sentence.
+            pub fn meaning(self) -> &'static str {
+                match self { $(Code::$variant => $meaning,)* }
+            }
+
+            /// What to do about it.
+            pub fn remedy(self) -> &'static str {
+                match self { $(Code::$variant => $remedy,)* }
+            }
+
+            /// How grave it is where the policy says nothing.
+            pub fn gravity(self) -> Verdict {
+                match self { $(Code::$variant => $gravity,)* }
+            }
+
+            /// How far a policy may change that.
+            pub fn bounds(self) -> Bounds {
+                match self { $(Code::$variant => Bounds::$bounds,)* }
+            }
+        }
+    };
+}
+
+codes! {
+    KeyUnusable = "key-unusable", Indeterminate, Fixed,
+        "The attestation key stored for this host cannot be read or is of a kind that may not sign quotes.",
+        "Enrol the host again. If the stored key was fine before, restore the database from a backup.";
+    QuoteGarbled = "quote-garbled", Indeterminate, Fixed,
+        "The quote or its signature is not in the TPM's format.",
+        "Look at the agent's log on the host and at what stands between it and the verifier; update the agent.";
+    QuoteSignatureInvalid = "quote-signature-invalid", Indeterminate, Fixed,
+        "The quote was not signed by the attestation key that was pinned at enrolment, or was changed on its way.",
+        "If the host's TPM or mainboard was replaced, enrol it again with --accept-new-key. If not, find out who answers for this host.";
+    QuoteNotAQuote = "quote-not-a-quote", Indeterminate, Fixed,
+        "The TPM signed something, but it is no quote of PCRs.",
+        "Look at the agent's log on the host; reinstall the agent from a trusted package.";
+    QuoteNotForThisChallenge = "quote-not-for-this-challenge", Indeterminate, Fixed,
+        "The quote is genuine but answers another question: another nonce, another host's name or another TLS key.",
+        "Ask again. If it repeats, old answers are being replayed or another host's are relayed: look at the network path and at the agent.";
+    QuoteSelectionDiffers = "quote-selection-differs", Indeterminate, Fixed,
+        "The TPM signed other PCRs or banks than were asked for.",
+        "See with tpm2_pcrread which banks the TPM keeps, and set appraisal.pcrs accordingly.";
+    QuoteOtherIdentity = "quote-other-identity", Indeterminate, Fixed,
+        "The quote's signer field does not name the pinned attestation key.",
+        "Enrol the host again with --accept-new-key if its TPM was replaced; otherwise find out who answers for it.";
+    PcrValuesDiffer = "pcr-values-differ", Indeterminate, Fixed,
+        "The PCR values sent along are not those that the TPM signed.",
+        "Ask again: PCRs may have moved while they were read. If it repeats, look at the agent's log.";
+    ResetCountFell = "reset-count-fell", Contraindicated, RaiseOnly,
+        "The TPM's signed count of resets is lower than an earlier signed one. A TPM's state was rolled back or cleared.",
+        "If an operator cleared the TPM, enrol the host again. If not, treat the host as compromised.";
+    RestartCountFell = "restart-count-fell", Contraindicated, RaiseOnly,
+        "Within one boot the TPM's signed count of restarts is lower than an earlier signed one.",
+        "A TPM's state was rolled back: treat the host as compromised. A software TPM restored from a snapshot does this as well.";
+    ClockFell = "clock-fell", Contraindicated, RaiseOnly,
+        "Within one boot the TPM's signed clock stands earlier than before. A genuine TPM's clock only goes forward.",
+        "A TPM's state was rolled back: treat the host as compromised. A software TPM restored from a snapshot does this as well.";
+    FirmwareVersionChanged = "firmware-version-changed", Warning, Free,
+        "The TPM's firmware is another version than last time.",
+        "Make sure that an update of the TPM's firmware was planned. It is reported once.";
+    BootPcrsUnextended = "boot-pcrs-unextended", Indeterminate, RaiseOnly,
+        "All quoted boot PCRs of a bank still have their reset value: the firmware measured nothing into it.",
+        "Turn measured boot on in the firmware's setup, and switch off PCR banks that the firmware does not use.";
+    PcrNotQuoted = "pcr-not-quoted", Indeterminate, Fixed,
+        "The policy has golden values for a PCR that was not asked for.",
+        "Add the PCR to appraisal.pcrs, or take its values out of the policy.";
+    PcrNotGolden = "pcr-not-golden", Contraindicated, Free,
+        "A PCR that the TPM signed has a value that the policy does not list.",
+        "Read the boot log findings beside it. If the change was planned, capture golden values again; if not, treat the host as compromised.";
+    BootLogMissing = "boot-log-missing", Indeterminate, RaiseOnly,
+        "The boot log is empty although boot PCRs were extended.",
+        "See that /sys/kernel/security/tpm0/binary_bios_measurements is there and not empty. grub without Secure Boot leaves it empty: let it chainload the kernel's EFI stub.";
+    BootLogGarbled = "boot-log-garbled", Indeterminate, Fixed,
+        "The boot log is not in the TCG's format or is cut.",
+        "Read binary_bios_measurements on the host with tpm2_eventlog; look for a firmware update.";
+    BootLogBankMissing = "boot-log-bank-missing", Indeterminate, Fixed,
+        "The boot log has no digests for a PCR bank that was quoted.",
+        "Set appraisal.pcrs to a bank that the firmware logs, or switch the bank on in the firmware's setup.";
+    BootLogReplayMismatch = "boot-log-replay-mismatch", Contraindicated, RaiseOnly,
+        "The boot log does not lead to the PCR value that the TPM signed: events were changed, left out or added.",
+        "Treat the host as compromised, unless its firmware is known to log wrongly (compare with tpm2_eventlog after a clean boot).";
+    BootLogPcrWithoutEvents = "boot-log-pcr-without-events", Contraindicated, Free,
+        "A PCR for which the policy lists boot measurements was not measured into at all.",
+        "A stage of the boot was skipped or replaced. Compare with the boot log of a good host.";
+    BootEventDataDiffers = "boot-event-data-differs", Warning, RaiseOnly,
+        "An event's data does not have the digest that was measured, for a kind of event whose digest is that of its data.",
+        "The log's text was changed, or the firmware logs wrongly. Do not trust what this event says.";
+    BootEventNotGolden = "boot-event-not-golden", Contraindicated, Free,
+        "Something was measured during boot that the policy does not list for this PCR.",
+        "If firmware, boot loader, kernel, initrd or command line were updated, capture golden values again; if not, treat the host as compromised.";
+    SecureBootOff = "secure-boot-off", Contraindicated, Free,
+        "The firmware measured that Secure Boot is off, and the policy requires it.",
+        "Switch Secure Boot on in the firmware's setup and find out who switched it off.";
+    SecureBootUnproven = "secure-boot-unproven", Indeterminate, RaiseOnly,
+        "The policy requires Secure Boot, and the boot log does not prove its state.",
+        "PCR 7 must be quoted, and the log must hold the SecureBoot variable exactly once before PCR 7's separator.";
+    ImaListMissing = "ima-list-missing", Indeterminate, RaiseOnly,
+        "The IMA list is empty although PCR 10 was extended.",
+        "See that /sys/kernel/security/integrity/ima/binary_runtime_measurements can be read by the agent.";
+    ImaListGarbled = "ima-list-garbled", Indeterminate, Fixed,
+        "The IMA list is in no format of the kernel's, or is cut inside an entry.",
+        "Look at the agent's log; read ascii_runtime_measurements on the host.";
+    ImaFullListNeeded = "ima-full-list-needed", Indeterminate, Fixed,
+        "The slice of the IMA list cannot be joined to what was appraised before: another boot, policy or key, or another slice than asked for.",
+        "Nothing to do: the next challenge asks for the whole list.";
+    ImaReplayMismatch = "ima-replay-mismatch", Contraindicated, RaiseOnly,
+        "No prefix of the whole IMA list leads to the PCR 10 that the TPM signed: entries were changed, left out, reordered or added.",
+        "Treat the host as compromised. A kexec that did not carry the list over, or a list trimmed by the kernel, does this as well.";
+    ImaNothingMeasured = "ima-nothing-measured", Indeterminate, RaiseOnly,
+        "The policy requires IMA, and PCR 10 was never extended since boot.",
+        "Boot with an IMA policy (such as ima_policy=tcb) and with the TPM's driver built into the kernel.";
+    ImaBootAggregateMissing = "ima-boot-aggregate-missing", Indeterminate, RaiseOnly,
+        "The IMA list does not begin with boot_aggregate, as every kernel's does.",
+        "Find out what extended PCR 10 before the kernel did; reboot the host.";
+    ImaBootAggregateDiffers = "ima-boot-aggregate-differs", Contraindicated, RaiseOnly,
+        "The IMA list's first entry is not the digest of the boot PCRs that the TPM signed with it.",
+        "The list belongs to another boot, or boot PCRs were extended later. Treat the host as compromised if a reboot does not cure it.";
+    ImaBootAggregateUnproven = "ima-boot-aggregate-unproven", Warning, Free,
+        "The PCRs that boot_aggregate is made from were not quoted, so it could not be compared.",
+        "Add sha256:0-9 to appraisal.pcrs (sha1:0-7 where the kernel runs with ima_hash=sha1).";
+    ImaKexec = "ima-kexec", Indeterminate, Free,
+        "A second boot_aggregate: another kernel was started by kexec, so the boot PCRs do not describe the one that runs.",
+        "Reboot the host through its firmware. Allow kexec in the policy only if you mean it.";
+    ImaEntryOtherPcr = "ima-entry-other-pcr", Warning, Free,
+        "An entry of the IMA list belongs to another PCR than 10. PCR 10 does not prove it, so it was not appraised.",
+        "Take pcr= out of the host's IMA policy.";
+    ImaTemplateUnknown = "ima-template-unknown", Indeterminate, Free,
+        "An entry uses a template that is not understood here, so what was measured is not known.",
+        "Use ima_template ima-ng or ima-sig.";
+    ImaViolation = "ima-violation", Warning, Free,
+        "A file was measured while it was open for writing: its digest is not known. The path is not authentic.",
+        "Find the program that writes the file while it is used; exclude logs from the host's IMA policy.";
+    ImaAlgorithmUnsuitable = "ima-algorithm-unsuitable", Indeterminate, Free,
+        "A file was measured with a hash algorithm that the policy has no golden digests in.",
+        "Boot with ima_hash=sha256, or add digests of that algorithm (sha384, sha512) to the list.";
+    ImaFileUnknown = "ima-file-unknown", Contraindicated, Free,
+        "A file was measured that the policy does not know.",
+        "If it was installed on purpose, add its digest to the policy's list; if not, treat the host as compromised.";
+    ImaFileNotGolden = "ima-file-not-golden", Contraindicated, Free,
+        "A known file was measured with other content than the policy lists.",
+        "If it was updated on purpose, add the new digest to the policy's list; if not, treat the host as compromised.";
+}
+
+impl std::fmt::Display for Code {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+/// The text is no finding code.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("\"{0}\" is no finding code; docs/findings.md lists them")]
+pub struct UnknownCode(pub String);
+
+impl std::str::FromStr for Code {
+    type Err = UnknownCode;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        Code::ALL
+            .iter()
+            .copied()
+            .find(|code| code.as_str() == text)
+            .ok_or_else(|| UnknownCode(text.to_owned()))
+    }
+}
