@@ -1,0 +1,1 @@
+//! A pretended host of the lab: files as the kernel's, and a software TPM whose PCRs follow them.
