@@ -57,6 +57,24 @@ macro_rules! codes {
 }
 
 codes! {
+    AgentUnreachable = "agent-unreachable", Indeterminate, Fixed,
+        "The host's agent could not be reached: silence. Nothing is known about the host, and nothing is held against it.",
+        "See whether the host is up. On it, run lazaret-agent check; look at the network between it and the verifier.";
+    AgentLate = "agent-late", Indeterminate, Fixed,
+        "The host's agent took the connection but did not answer in time.",
+        "Look at the agent's log and at the host's load. A hanging TPM shows in the kernel's log.";
+    AgentOtherKey = "agent-other-key", Indeterminate, Fixed,
+        "Whoever answers at the agent's address does not hold the TLS key that was pinned at enrolment.",
+        "Find out who answers there. If the agent's key was made anew, enrol the host again with --accept-new-key.";
+    AgentRefusesVerifier = "agent-refuses-verifier", Indeterminate, Fixed,
+        "The host's agent does not accept this verifier's TLS key.",
+        "Put the pin that lazaret identity prints into verifier_pins of the agent's configuration, and restart the agent.";
+    AgentRefused = "agent-refused", Indeterminate, Fixed,
+        "The host's agent answered that it cannot give evidence.",
+        "The text says why. On the host, run lazaret-agent check.";
+    AgentGarbled = "agent-garbled", Indeterminate, Fixed,
+        "The host's agent sent an answer that the protocol does not allow.",
+        "Compare the versions of daemon and agent; look at what stands between them.";
     KeyUnusable = "key-unusable", Indeterminate, Fixed,
         "The attestation key stored for this host cannot be read or is of a kind that may not sign quotes.",
         "Enrol the host again. If the stored key was fine before, restore the database from a backup.";
