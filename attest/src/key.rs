@@ -1,4 +1,11 @@
 //! TPM public keys: what they say of themselves, and which may attest or endorse.
+//!
+//! [`AttestationKey`] and [`EndorsementKey`] prove that a public area obeys the rules for its purpose. That the key lives
+//! in a TPM, and in which, is proven by [`crate::endorsement`] and [`crate::credential`].
+
+mod material;
+mod public;
+mod roca;
 
 use std::fmt;
 
@@ -7,23 +14,12 @@ use thiserror::Error;
 use crate::pcr::HashAlg;
 use crate::reader::ReadError;
 
-/// A signing scheme with its hash.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Scheme {
-    /// RSASSA-PKCS1-v1_5.
-    Rsassa(HashAlg),
-    /// ECDSA.
-    Ecdsa(HashAlg),
-}
+pub use material::{Curve, KeyMaterial, MaterialError};
+pub(crate) use material::{der, der_integer, pad_left};
+pub use public::{Attributes, PublicArea, Scheme, Symmetric};
 
-impl fmt::Display for Scheme {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Scheme::Rsassa(hash) => write!(f, "RSASSA with {hash}"),
-            Scheme::Ecdsa(hash) => write!(f, "ECDSA with {hash}"),
-        }
-    }
-}
+/// TPM_RH_ENDORSEMENT: the handle, and so the Name, of the endorsement hierarchy.
+const RH_ENDORSEMENT: u32 = 0x4000_000B;
 
 /// Why a public area is not the key that it should be.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
@@ -31,6 +27,75 @@ pub enum KeyError {
     /// The bytes do not parse.
     #[error("the public key cannot be read: {0}")]
     Read(#[from] ReadError),
+    /// The inner length of a TPM2B_PUBLIC is not that of what follows.
+    #[error("the public key declares {declared} bytes, but {found} follow")]
+    Length {
+        /// As declared.
+        declared: usize,
+        /// As found.
+        found: usize,
+    },
+    /// An algorithm, curve, mode or scheme that is not known here.
+    #[error("the public key names an unknown {what} {found:#06x}")]
+    Unknown {
+        /// What it stands for.
+        what: &'static str,
+        /// Its identifier.
+        found: u16,
+    },
+    /// The key itself is weak or no key at all.
+    #[error("{0}")]
+    Material(#[from] MaterialError),
+    /// An attribute that must be set is clear.
+    #[error("{purpose} must be {attribute}, and this one is not")]
+    AttributeClear {
+        /// Which key it should be.
+        purpose: Purpose,
+        /// The attribute's name in the TPM specification.
+        attribute: &'static str,
+    },
+    /// An attribute that must be clear is set.
+    #[error("{purpose} must not be {attribute}, and this one is")]
+    AttributeSet {
+        /// Which key it should be.
+        purpose: Purpose,
+        /// The attribute's name in the TPM specification.
+        attribute: &'static str,
+    },
+    /// The scheme is none, or not one of those allowed.
+    #[error("{purpose} cannot have {found}")]
+    Scheme {
+        /// Which key it should be.
+        purpose: Purpose,
+        /// What it has.
+        found: String,
+    },
+    /// A Name that was computed is not the one that was expected.
+    #[error("the public key's Name is {found}, not {expected}")]
+    Name {
+        /// As expected.
+        expected: Name,
+        /// As computed from the public area.
+        found: Name,
+    },
+}
+
+/// What a key is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Purpose {
+    /// To sign quotes.
+    Attestation,
+    /// To be the TPM's identity.
+    Endorsement,
+}
+
+impl fmt::Display for Purpose {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Purpose::Attestation => "an attestation key",
+            Purpose::Endorsement => "an endorsement key",
+        })
+    }
 }
 
 /// A key's Name: the hash algorithm and the hash of its whole public area. Two keys with one Name are one key.
@@ -38,9 +103,20 @@ pub enum KeyError {
 pub struct Name(Vec<u8>);
 
 impl Name {
+    /// A name as received, of which nothing is known yet.
+    pub fn from_bytes(bytes: &[u8]) -> Name {
+        Name(bytes.to_vec())
+    }
+
     /// The bytes as a TPM writes them: algorithm, then digest.
     pub fn as_bytes(&self) -> &[u8] {
         &self.0
+    }
+
+    fn of(alg: HashAlg, parts: &[&[u8]]) -> Name {
+        let mut bytes = alg.id().to_be_bytes().to_vec();
+        bytes.extend(alg.digest_parts(parts));
+        Name(bytes)
     }
 }
 
@@ -57,13 +133,59 @@ impl fmt::Display for Name {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AttestationKey {
     public: Vec<u8>,
+    area: PublicArea,
+    name: Name,
+    scheme: Scheme,
 }
 
 impl AttestationKey {
     /// Reads a TPM2B_PUBLIC and holds it to the rules.
     pub fn from_public(tpm2b_public: &[u8]) -> Result<AttestationKey, KeyError> {
-        let _ = tpm2b_public;
-        todo!()
+        let area = PublicArea::parse(tpm2b_public)?;
+        let purpose = Purpose::Attestation;
+        fixed(&area, purpose)?;
+        must_be_set(&area, purpose, Attributes::SIGN, "a signing key")?;
+        must_be_clear(&area, purpose, Attributes::DECRYPT, "a decryption key")?;
+        if let Some(symmetric) = area.symmetric {
+            return Err(KeyError::Scheme {
+                purpose,
+                found: symmetric.to_string(),
+            });
+        }
+        let scheme = match (&area.material, area.scheme) {
+            (KeyMaterial::Rsa { .. }, Some(scheme @ Scheme::Rsassa(hash))) if hash != HashAlg::Sha1 => scheme,
+            (KeyMaterial::Ec { .. }, Some(scheme @ Scheme::Ecdsa(hash))) if hash != HashAlg::Sha1 => scheme,
+            (_, Some(other)) => {
+                return Err(KeyError::Scheme {
+                    purpose,
+                    found: other.to_string(),
+                });
+            }
+            (_, None) => {
+                return Err(KeyError::Scheme {
+                    purpose,
+                    found: "no signing scheme".to_owned(),
+                });
+            }
+        };
+        area.material.strong()?;
+        Ok(AttestationKey {
+            public: tpm2b_public.to_vec(),
+            name: area.name(),
+            area,
+            scheme,
+        })
+    }
+
+    /// Goes on only if the key's computed Name is `expected`.
+    pub fn named(self, expected: &Name) -> Result<AttestationKey, KeyError> {
+        if self.name == *expected {
+            return Ok(self);
+        }
+        Err(KeyError::Name {
+            expected: expected.clone(),
+            found: self.name,
+        })
     }
 
     /// The TPM2B_PUBLIC as it was read.
@@ -73,19 +195,25 @@ impl AttestationKey {
 
     /// The Name.
     pub fn name(&self) -> &Name {
-        todo!()
+        &self.name
     }
 
     /// The scheme.
     pub fn scheme(&self) -> Scheme {
-        todo!()
+        self.scheme
+    }
+
+    /// The key's numbers.
+    pub fn material(&self) -> &KeyMaterial {
+        &self.area.material
     }
 
     /// The qualified name of this key as a child of `parent`, itself a primary key of the endorsement hierarchy: what a
     /// quote by this key must carry as its qualifiedSigner.
     pub fn qualified_name_under(&self, parent: &EndorsementKey) -> Name {
-        let _ = parent;
-        todo!()
+        let hierarchy = RH_ENDORSEMENT.to_be_bytes();
+        let parent = Name::of(parent.area.name_alg, &[&hierarchy, parent.name.as_bytes()]);
+        Name::of(self.area.name_alg, &[parent.as_bytes(), self.name.as_bytes()])
     }
 }
 
@@ -93,13 +221,44 @@ impl AttestationKey {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EndorsementKey {
     public: Vec<u8>,
+    area: PublicArea,
+    name: Name,
+    symmetric: Symmetric,
 }
 
 impl EndorsementKey {
     /// Reads a TPM2B_PUBLIC and holds it to the rules.
     pub fn from_public(tpm2b_public: &[u8]) -> Result<EndorsementKey, KeyError> {
-        let _ = tpm2b_public;
-        todo!()
+        let area = PublicArea::parse(tpm2b_public)?;
+        let purpose = Purpose::Endorsement;
+        fixed(&area, purpose)?;
+        must_be_set(&area, purpose, Attributes::DECRYPT, "a decryption key")?;
+        must_be_clear(&area, purpose, Attributes::SIGN, "a signing key")?;
+        if let Some(scheme) = area.scheme {
+            return Err(KeyError::Scheme {
+                purpose,
+                found: scheme.to_string(),
+            });
+        }
+        let Some(symmetric) = area.symmetric else {
+            return Err(KeyError::Scheme {
+                purpose,
+                found: "no symmetric algorithm".to_owned(),
+            });
+        };
+        if area.name_alg == HashAlg::Sha1 {
+            return Err(KeyError::Scheme {
+                purpose,
+                found: "a Name by sha1".to_owned(),
+            });
+        }
+        area.material.strong()?;
+        Ok(EndorsementKey {
+            public: tpm2b_public.to_vec(),
+            name: area.name(),
+            area,
+            symmetric,
+        })
     }
 
     /// The TPM2B_PUBLIC as it was read.
@@ -109,6 +268,59 @@ impl EndorsementKey {
 
     /// The Name.
     pub fn name(&self) -> &Name {
-        todo!()
+        &self.name
+    }
+
+    /// The key's numbers.
+    pub fn material(&self) -> &KeyMaterial {
+        &self.area.material
+    }
+
+    pub(crate) fn name_alg(&self) -> HashAlg {
+        self.area.name_alg
+    }
+
+    pub(crate) fn symmetric(&self) -> Symmetric {
+        self.symmetric
     }
 }
+
+/// The attributes that both kinds share: the key cannot leave its TPM, did not come from outside, and is restricted.
+fn fixed(area: &PublicArea, purpose: Purpose) -> Result<(), KeyError> {
+    must_be_set(area, purpose, Attributes::FIXED_TPM, "fixedTPM")?;
+    must_be_set(area, purpose, Attributes::FIXED_PARENT, "fixedParent")?;
+    must_be_set(
+        area,
+        purpose,
+        Attributes::SENSITIVE_DATA_ORIGIN,
+        "sensitiveDataOrigin",
+    )?;
+    must_be_set(area, purpose, Attributes::RESTRICTED, "restricted")
+}
+
+fn must_be_set(
+    area: &PublicArea,
+    purpose: Purpose,
+    bit: Attributes,
+    attribute: &'static str,
+) -> Result<(), KeyError> {
+    if area.attributes.contains(bit) {
+        return Ok(());
+    }
+    Err(KeyError::AttributeClear { purpose, attribute })
+}
+
+fn must_be_clear(
+    area: &PublicArea,
+    purpose: Purpose,
+    bit: Attributes,
+    attribute: &'static str,
+) -> Result<(), KeyError> {
+    if area.attributes.contains(bit) {
+        return Err(KeyError::AttributeSet { purpose, attribute });
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests;

@@ -9,9 +9,9 @@ use thiserror::Error;
 
 use crate::challenge::Challenge;
 use crate::key::{AttestationKey, Name};
-use crate::pcr::{HashAlg, PcrValue, PcrValuesError, Selection, SelectionError};
-use crate::reader::ReadError;
-use crate::signature::SignatureError;
+use crate::pcr::{self, HashAlg, PcrValue, PcrValuesError, Selection, SelectionError};
+use crate::reader::{ReadError, Reader};
+use crate::signature::{self, SignatureError, SignedBytes};
 
 /// TPM_GENERATED_VALUE: a restricted key signs data from outside only if it does not begin so.
 pub const MAGIC: u32 = 0xFF54_4347;
@@ -76,6 +76,14 @@ pub enum QuoteError {
         /// As signed, hex.
         found: String,
     },
+    /// The signed PCR digest has not the size of the signature's hash.
+    #[error("the quote's PCR digest has {found} bytes, its hash makes {expected}")]
+    DigestSize {
+        /// The size of the signature's hash.
+        expected: usize,
+        /// The digest's.
+        found: usize,
+    },
     /// The PCR values sent are not exactly those of the selection.
     #[error("{0}")]
     Values(#[from] PcrValuesError),
@@ -114,6 +122,83 @@ struct Attest {
     hash: HashAlg,
 }
 
+/// TPM2B_NAME: the largest digest behind its algorithm.
+const MAX_NAME: usize = 66;
+/// TPM2B_DATA: as long as a TPMT_HA.
+const MAX_DATA: usize = 66;
+/// The largest digest.
+const MAX_DIGEST: usize = 64;
+
+impl Attest {
+    fn read(bytes: &[u8], hash: HashAlg) -> Result<Attest, QuoteError> {
+        let mut r = Reader::new(bytes);
+        let magic = r.u32_be("the TPM's mark")?;
+        if magic != MAGIC {
+            return Err(QuoteError::Magic { found: magic });
+        }
+        let kind = r.u16_be("the kind of attestation")?;
+        if kind != ATTEST_QUOTE {
+            return Err(QuoteError::Kind {
+                found: kind,
+                name: kind_name(kind),
+            });
+        }
+        let signer = Name::from_bytes(r.sized_u16_be(MAX_NAME, "the qualified signer")?);
+        let extra_data = r.sized_u16_be(MAX_DATA, "the qualifying data")?.to_vec();
+        let clock_ms = r.u64_be("the clock")?;
+        let reset_count = r.u32_be("the reset count")?;
+        let restart_count = r.u32_be("the restart count")?;
+        let safe = match r.u8("the clock's safe flag")? {
+            0 => false,
+            1 => true,
+            found => return Err(QuoteError::SafeFlag { found }),
+        };
+        let firmware_version = r.u64_be("the firmware version")?;
+        let selection = match Selection::read(&mut r) {
+            Ok(selection) => selection,
+            Err(SelectionError::Read(error)) => return Err(QuoteError::Read(error)),
+            Err(other) => return Err(QuoteError::SelectionForm(other)),
+        };
+        let pcr_digest = r.sized_u16_be(MAX_DIGEST, "the PCR digest")?.to_vec();
+        r.finish("the quote (TPMS_ATTEST)")?;
+        if pcr_digest.len() != hash.digest_len() {
+            return Err(QuoteError::DigestSize {
+                expected: hash.digest_len(),
+                found: pcr_digest.len(),
+            });
+        }
+        let clock = Clock {
+            clock_ms,
+            reset_count,
+            restart_count,
+            safe,
+        };
+        Ok(Attest {
+            signer,
+            extra_data,
+            clock,
+            firmware_version,
+            selection,
+            pcr_digest,
+            hash,
+        })
+    }
+}
+
+/// The names of TPM_ST_ATTEST_*.
+fn kind_name(kind: u16) -> &'static str {
+    match kind {
+        0x8014 => "an attestation of an NV index",
+        0x8015 => "an attestation of an audited command",
+        0x8016 => "an attestation of a session audit",
+        0x8017 => "a certification of a key",
+        0x8019 => "an attestation of the time",
+        0x801A => "a certification of a creation",
+        0x801C => "an attestation of an NV digest",
+        _ => "an unknown attestation",
+    }
+}
+
 /// Bytes that the attestation key signed and that are a whole quote.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct VerifiedQuote(Attest);
@@ -121,20 +206,42 @@ pub struct VerifiedQuote(Attest);
 impl VerifiedQuote {
     /// Verifies `signature` (TPMT_SIGNATURE) over the raw bytes first, and only then reads them.
     pub fn open(raw: &[u8], signature: &[u8], key: &AttestationKey) -> Result<VerifiedQuote, QuoteError> {
-        let _ = (raw, signature, key);
-        todo!()
+        let SignedBytes { bytes, hash } = signature::open(raw, signature, key)?;
+        Attest::read(bytes, hash).map(VerifiedQuote)
     }
 
     /// Goes on only if the quote's qualified signer is `expected`, where that is known.
     pub fn signed_as(self, expected: &Name) -> Result<VerifiedQuote, QuoteError> {
-        let _ = expected;
-        todo!()
+        if self.0.signer == *expected {
+            return Ok(self);
+        }
+        Err(QuoteError::Signer {
+            expected: expected.to_string(),
+            found: self.0.signer.to_string(),
+        })
     }
 
     /// Goes on only if the quote answers `challenge`: its qualifying data, and the PCR selection exactly as asked.
     pub fn answers(self, challenge: &Challenge) -> Result<AnsweredQuote, QuoteError> {
-        let _ = challenge;
-        todo!()
+        self.answers_data(&challenge.qualifying_data(), &challenge.selection)
+    }
+
+    fn answers_data(self, data: &[u8], selection: &Selection) -> Result<AnsweredQuote, QuoteError> {
+        let VerifiedQuote(attest) = self;
+        // Compared whole: an empty nonce or a prefix is another challenge.
+        if attest.extra_data != data {
+            return Err(QuoteError::Challenge {
+                expected: hex::encode(data),
+                found: hex::encode(&attest.extra_data),
+            });
+        }
+        if attest.selection != *selection {
+            return Err(QuoteError::Selection {
+                expected: selection.to_string(),
+                found: attest.selection.to_string(),
+            });
+        }
+        Ok(AnsweredQuote(attest))
     }
 
     /// The clock.
@@ -160,8 +267,16 @@ pub struct AnsweredQuote(Attest);
 impl AnsweredQuote {
     /// Joins the quote with the values sent along: exactly those of the selection, and with the signed digest.
     pub fn with_pcrs(self, values: &[PcrValue]) -> Result<QuotedPcrs, QuoteError> {
-        let _ = values;
-        todo!()
+        let AnsweredQuote(attest) = self;
+        let values = pcr::in_order(&attest.selection, values)?;
+        let digest = pcr::digest_of(&attest.selection, &values, attest.hash)?;
+        if digest != attest.pcr_digest {
+            return Err(QuoteError::Digest {
+                expected: hex::encode(&attest.pcr_digest),
+                found: hex::encode(&digest),
+            });
+        }
+        Ok(QuotedPcrs { attest, values })
     }
 
     /// The clock.
@@ -221,3 +336,6 @@ impl QuotedPcrs {
         &self.attest.signer
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -2,9 +2,15 @@
 
 use thiserror::Error;
 
-use crate::key::Scheme;
+use crate::key::{AttestationKey, Curve, KeyMaterial, Scheme};
+use crate::key::{der, der_integer, pad_left};
 use crate::pcr::HashAlg;
-use crate::reader::ReadError;
+use crate::reader::{ReadError, Reader};
+
+/// RSA-4096.
+const MAX_RSA: usize = 512;
+/// P-384's field; TPMs pad no further.
+const MAX_COMPONENT: usize = 48;
 
 /// Why bytes are not signed by a key.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
@@ -42,8 +48,69 @@ pub enum SignatureError {
     Invalid,
 }
 
-/// The hash of a signature and what it covers.
+/// Bytes that an attestation key signed, with the hash it signed by. Made only by [`open`].
 pub(crate) struct SignedBytes<'a> {
     pub(crate) bytes: &'a [u8],
     pub(crate) hash: HashAlg,
 }
+
+/// Reads a TPMT_SIGNATURE and verifies it over the raw bytes.
+pub(crate) fn open<'a>(
+    raw: &'a [u8],
+    signature: &[u8],
+    key: &AttestationKey,
+) -> Result<SignedBytes<'a>, SignatureError> {
+    let mut r = Reader::new(signature);
+    let id = r.u16_be("the signature's scheme")?;
+    if Scheme::from_id(id, HashAlg::Sha256).is_none() {
+        return Err(SignatureError::UnknownScheme(id));
+    }
+    let hash_id = r.u16_be("the signature's hash algorithm")?;
+    let hash = HashAlg::from_id(hash_id).filter(|hash| *hash != HashAlg::Sha1);
+    let hash = hash.ok_or(SignatureError::RefusedHash(hash_id))?;
+    let found = Scheme::from_id(id, hash).ok_or(SignatureError::UnknownScheme(id))?;
+    if found != key.scheme() {
+        return Err(SignatureError::OtherScheme {
+            key: key.scheme(),
+            found,
+        });
+    }
+    let x509_form = match key.material() {
+        KeyMaterial::Rsa { modulus, .. } => read_rsa(&mut r, modulus.len())?,
+        KeyMaterial::Ec { curve, .. } => read_ecdsa(&mut r, *curve)?,
+    };
+    r.finish("the signature (TPMT_SIGNATURE)")?;
+    let bytes = key
+        .material()
+        .open(hash, raw, &x509_form)
+        .ok_or(SignatureError::Invalid)?;
+    Ok(SignedBytes { bytes, hash })
+}
+
+fn read_rsa(r: &mut Reader<'_>, expected: usize) -> Result<Vec<u8>, SignatureError> {
+    let signature = r.sized_u16_be(MAX_RSA, "the RSA signature")?;
+    if signature.len() != expected {
+        return Err(SignatureError::Size {
+            expected,
+            found: signature.len(),
+        });
+    }
+    Ok(signature.to_vec())
+}
+
+fn read_ecdsa(r: &mut Reader<'_>, curve: Curve) -> Result<Vec<u8>, SignatureError> {
+    let mut component = |name| -> Result<Vec<u8>, SignatureError> {
+        let bytes = r.sized_u16_be(MAX_COMPONENT, name)?;
+        let number = pad_left(bytes, curve.field_len()).ok_or(SignatureError::Component(name))?;
+        // Of one length, so the order of bytes is the order of numbers.
+        if number.iter().all(|byte| *byte == 0) || number.as_slice() >= curve.order() {
+            return Err(SignatureError::Component(name));
+        }
+        Ok(der_integer(&number))
+    };
+    let (first, second) = (component("r")?, component("s")?);
+    Ok(der(0x30, &[&first, &second]))
+}
+
+#[cfg(test)]
+mod tests;
