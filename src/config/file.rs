@@ -1,0 +1,1 @@
+//! The configuration as typed: TOML tables and keys, with their defaults.

@@ -1,0 +1,94 @@
+//! `[response]`, resolved: what happens to a condemned host, and how much at once.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+/// What happens to a condemned host, and how much at once.
+#[derive(Debug, Clone)]
+pub struct Response {
+    /// Whether anything is touched at all.
+    pub mode: ResponseMode,
+    /// Who rebuilds the instances elsewhere.
+    pub recovery: Recovery,
+    /// The aggregate that condemned hosts join.
+    pub quarantine_aggregate: String,
+    /// What becomes of instances whose disk is on the host itself.
+    pub local_disk: LocalDisk,
+    /// For each step that has no deadline of its own.
+    pub step_deadline: Duration,
+    /// How often a step is tried before its case is stuck.
+    pub step_attempts: u32,
+    /// How long Masakari may take before Lazaret looks for itself and escalates.
+    pub masakari_deadline: Duration,
+    /// How long the evacuation of all instances may take.
+    pub evacuation_deadline: Duration,
+    /// How long a case belongs to a daemon that no longer renews its lease.
+    pub lease_duration: Duration,
+    /// More cases than this within the window wait for a person.
+    pub max_cases: u32,
+    /// The window that cases are counted in.
+    pub window: Duration,
+    /// Hosts of a zone that must stay enabled, whatever happens.
+    pub keep_hosts: u32,
+}
+
+/// Whether anything is touched at all.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ResponseMode {
+    /// Record and notify only.
+    Observe,
+    /// Quarantine.
+    Enforce,
+}
+
+impl ResponseMode {
+    /// As written in the configuration and in the database.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Observe => "observe",
+            Self::Enforce => "enforce",
+        }
+    }
+}
+
+/// Who rebuilds the instances elsewhere.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Recovery {
+    /// Masakari, told that the host stopped.
+    Masakari,
+    /// Lazaret itself, one nova evacuation for each instance.
+    Nova,
+}
+
+impl Recovery {
+    /// As written in the configuration.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Masakari => "masakari",
+            Self::Nova => "nova",
+        }
+    }
+}
+
+/// What becomes of instances whose disk is on the host itself: a rebuild begins from the image, and loses it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LocalDisk {
+    /// They wait for a person.
+    Hold,
+    /// They are rebuilt from their image.
+    Rebuild,
+}
+
+impl LocalDisk {
+    /// As written in the configuration.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Hold => "hold",
+            Self::Rebuild => "rebuild",
+        }
+    }
+}
