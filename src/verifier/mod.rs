@@ -1,1 +1,7 @@
-//! Rounds, schedule and enrolment.
+//! Rounds, schedule and enrolment: from a host that is due to a recorded result.
+
+pub mod schedule;
+
+pub mod bundle;
+pub mod policies;
+pub mod sources;

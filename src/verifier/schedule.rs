@@ -1,0 +1,112 @@
+//! When a host is due: a cron expression, and a jitter that spreads the hosts and stays the same over a restart.
+
+use std::{str::FromStr as _, time::Duration};
+
+use chrono::{DateTime, Utc};
+use cron::Schedule;
+use sha2::{Digest as _, Sha256};
+
+use crate::{clock::Timestamp, ids::HostName};
+
+/// The first time after `after` at which `host` is due; `None` when the expression never fires again.
+///
+/// Each firing of the cron expression is moved by a delay of its own, at least zero and below `jitter`, drawn
+/// from the host's name and the firing: two daemons and a restarted one come to the same answer, and a cloud's
+/// hosts do not answer all at once.
+pub fn next_due(schedule: &Schedule, jitter: Duration, host: &HostName, after: Timestamp) -> Option<Timestamp> {
+    let jitter_ms = i64::try_from(jitter.as_millis()).unwrap_or(i64::MAX);
+    let from = DateTime::<Utc>::from_timestamp_millis(after.as_millis().saturating_sub(jitter_ms))?;
+    schedule
+        .after(&from)
+        .map(|firing| firing.timestamp_millis())
+        .map(|firing| firing.saturating_add(delay_ms(host, firing, jitter_ms)))
+        .find(|due| *due > after.as_millis())
+        .map(Timestamp::from_millis)
+}
+
+/// The delay of one firing for one host, in milliseconds: at least 0, below `jitter_ms`.
+fn delay_ms(host: &HostName, firing_ms: i64, jitter_ms: i64) -> i64 {
+    let Ok(bound) = u64::try_from(jitter_ms) else { return 0 };
+    if bound == 0 {
+        return 0;
+    }
+    let digest = Sha256::new().chain_update(host.as_str()).chain_update(firing_ms.to_be_bytes()).finalize();
+    let draw = digest.iter().take(8).fold(0_u64, |sum, byte| (sum << 8) | u64::from(*byte));
+    i64::try_from(draw % bound).unwrap_or(0)
+}
+
+/// How often a cron expression fires: the time between its next two firings after `after`.
+///
+/// Used to tell when a result is overdue.
+pub fn interval(schedule: &Schedule, after: Timestamp) -> Option<Duration> {
+    let from = DateTime::<Utc>::from_timestamp_millis(after.as_millis())?;
+    let mut firings = schedule.after(&from);
+    let (first, second) = (firings.next()?, firings.next()?);
+    (second - first).to_std().ok()
+}
+
+/// A cron expression of five (minute first) or six or seven fields (second first).
+///
+/// Five fields are what operators write in crontab; the cron crate wants seconds, so `0` is put before them.
+pub fn parse(expression: &str) -> Result<Schedule, cron::error::Error> {
+    match expression.split_whitespace().count() {
+        5 => Schedule::from_str(&format!("0 {expression}")),
+        _ => Schedule::from_str(expression),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn host(name: &str) -> HostName {
+        name.parse().expect("a valid host name")
+    }
+
+    #[test]
+    fn without_jitter_the_cron_expression_decides() {
+        let every_ten = parse("*/10 * * * *").unwrap();
+        let after = Timestamp::from_millis(1_000);
+        assert_eq!(
+            next_due(&every_ten, Duration::ZERO, &host("cmp-1"), after),
+            Some(Timestamp::from_millis(600_000))
+        );
+        assert_eq!(interval(&every_ten, after), Some(Duration::from_secs(600)));
+    }
+
+    #[test]
+    fn a_restart_comes_to_the_same_time_and_hosts_are_spread() {
+        let hourly = parse("0 0 * * * *").unwrap();
+        let jitter = Duration::from_secs(600);
+        let due: std::collections::BTreeSet<_> = (0..100)
+            .map(|n| {
+                let name = host(&format!("cmp-{n}"));
+                let one = next_due(&hourly, jitter, &name, Timestamp::from_millis(5));
+                assert_eq!(one, next_due(&hourly, jitter, &name, Timestamp::from_millis(5)));
+                one
+            })
+            .collect();
+        assert!(due.len() > 90, "100 hosts have only {} different times", due.len());
+    }
+
+    #[test]
+    fn a_past_year_never_fires() {
+        let past = parse("0 0 0 1 1 * 2020").unwrap();
+        assert_eq!(next_due(&past, Duration::ZERO, &host("a"), Timestamp::from_millis(1_790_000_000_000)), None);
+    }
+
+    proptest! {
+        #[test]
+        fn due_is_later_and_every_firing_is_kept(after in 0_i64..4_000_000_000_000, jitter_s in 0_u64..900) {
+            let every_ten = parse("*/10 * * * *").unwrap();
+            let name = host("cmp-1");
+            let jitter = Duration::from_secs(jitter_s);
+            let due = next_due(&every_ten, jitter, &name, Timestamp::from_millis(after)).unwrap();
+            prop_assert!(due.as_millis() > after);
+            // at most one interval and one jitter away
+            prop_assert!(due.as_millis() - after <= 600_000 + i64::try_from(jitter.as_millis()).unwrap());
+        }
+    }
+}
