@@ -8,8 +8,9 @@ use crate::bank::Bank;
 use crate::pcrs::{Digests, PCR_COUNT, Pcrs};
 use crate::softtpm::attest::bitmap;
 
-/// swtpm serves one client at a time and takes the next within milliseconds; longer means somebody sits on it.
-const BUSY_LIMIT: Duration = Duration::from_secs(10);
+/// A swtpm that starts, or that is between two clients, takes the next within milliseconds.
+const BUSY_LIMIT: Duration = Duration::from_secs(2);
+/// Longer than any command takes; more means that another client sits on the TPM.
 const ANSWER_LIMIT: Duration = Duration::from_secs(10);
 /// No TPM 2.0 answers with more (TPM2_MAX_RESPONSE_SIZE of libtpms).
 const RESPONSE_MAX: usize = 4096;
