@@ -1,1 +1,44 @@
-//! The one door to the cloud's APIs.
+//! The one door to the cloud's APIs: keystone, nova, Masakari, barbican.
+//!
+//! Every call goes through one request function (`request`), which gives each
+//! - a deadline, a bound on the answer's size, and an error that names the call and what to do;
+//! - one login again after a 401, and the same request again;
+//! - patience with 429 and 503 (`Retry-After`, bounded), where repeating cannot do harm;
+//! - the microversion that it was written for, after the service's version document allowed it.
+//!
+//! What the cloud does not know (a cell is down) is `Error::NotKnown`, never an empty answer.
+//! Nothing here decides; nothing here knows attestation or the store.
+
+mod connection;
+mod error;
+mod request;
+mod session;
+mod version;
+
+mod aggregate;
+mod evacuate;
+mod hypervisor;
+mod identity;
+mod migration;
+mod notification;
+mod recovery;
+mod secret_store;
+mod server;
+mod service;
+
+mod time;
+
+pub use aggregate::{Aggregate, Joined};
+pub use connection::{Connection, Credential, Endpoints, Interface};
+pub use error::{Answer, Error, Next};
+pub use evacuate::Evacuation;
+pub use hypervisor::Hypervisor;
+pub use identity::Identity;
+pub use migration::{Migration, MigrationKind, Phase};
+pub use notification::{Notification, NotificationStatus, Notified, VmMove};
+pub use recovery::RecoveryHost;
+pub use request::Service;
+pub use server::{Flavor, Server};
+pub use service::{ComputeHeartbeat, ComputeService, ComputeServices, DISABLED_REASON_MAX};
+pub use session::Cloud;
+pub use version::{Version, VersionRange};

@@ -1,0 +1,215 @@
+//! The ways to switch a host off, in the operator's order; the next is tried when one fails.
+
+use std::fmt;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use crate::ids::HostName;
+
+use super::agent::FenceAgent;
+use super::fenced::PowerSignal;
+use super::power::{Error, Power};
+use super::redfish::Redfish;
+use super::watch::Watch;
+
+/// One way to read and switch a host's power.
+#[derive(Debug)]
+pub enum Method {
+    /// Redfish, natively.
+    Redfish(Redfish),
+    /// Any fence agent of ClusterLabs.
+    FenceAgent(FenceAgent),
+}
+
+impl Method {
+    /// Its name, for people and the journal: no secret is in it.
+    pub fn name(&self) -> &str {
+        match self {
+            Self::Redfish(redfish) => redfish.name(),
+            Self::FenceAgent(agent) => agent.name(),
+        }
+    }
+
+    /// The power state now.
+    pub async fn power_state(&self) -> Result<Power, Error> {
+        match self {
+            Self::Redfish(redfish) => redfish.power_state().await,
+            Self::FenceAgent(agent) => agent.power_state().await,
+        }
+    }
+
+    /// Asks for the power to be forced off. Success means that it was asked, not that it is off.
+    pub async fn ask_off(&self) -> Result<(), Error> {
+        match self {
+            Self::Redfish(redfish) => redfish.ask_off().await,
+            Self::FenceAgent(agent) => agent.ask_off().await,
+        }
+    }
+
+    /// Powers a host on; only a release and tests do this.
+    pub async fn ask_on(&self) -> Result<(), Error> {
+        match self {
+            Self::Redfish(redfish) => redfish.ask_on().await,
+            Self::FenceAgent(agent) => agent.ask_on().await,
+        }
+    }
+
+    /// Makes sure that the power is off: looks, asks only if needed, looks until `off_polls` readings in a
+    /// row are exactly Off. `true` when it had to ask.
+    async fn ensure_off(&self, watch: &Watch) -> Result<bool, Error> {
+        let begin = Instant::now();
+        let end = begin + watch.deadline;
+        let late = |_| Error::Deadline {
+            method: self.name().to_owned(),
+            doing: "switch the power off",
+            after: watch.deadline,
+        };
+        // When it cannot be read it is still asked: reading and switching may fail differently.
+        let before = tokio::time::timeout_at(end, self.power_state())
+            .await
+            .map_err(late)?;
+        let asked = !matches!(before, Ok(Power::Off));
+        if asked {
+            tokio::time::timeout_at(end, self.ask_off())
+                .await
+                .map_err(late)??;
+        }
+        let mut in_a_row = 0;
+        let mut last = before.unwrap_or_else(|error| Power::Other(error.to_string()));
+        loop {
+            match tokio::time::timeout_at(end, self.power_state()).await {
+                Ok(Ok(Power::Off)) => {
+                    in_a_row += 1;
+                    last = Power::Off;
+                }
+                Ok(Ok(other)) => {
+                    in_a_row = 0;
+                    last = other;
+                }
+                Ok(Err(error)) => {
+                    in_a_row = 0;
+                    last = Power::Other(error.to_string());
+                }
+                Err(_) => {}
+            }
+            if in_a_row >= watch.off_polls.max(1) {
+                return Ok(asked);
+            }
+            if Instant::now() + watch.poll_interval >= end {
+                return Err(Error::StaysOn {
+                    method: self.name().to_owned(),
+                    last,
+                    after: begin.elapsed(),
+                });
+            }
+            tokio::time::sleep(watch.poll_interval).await;
+        }
+    }
+}
+
+impl PowerSignal for Method {
+    fn method(&self) -> String {
+        self.name().to_owned()
+    }
+
+    async fn power(&self) -> Result<Power, Error> {
+        self.power_state().await
+    }
+}
+
+/// One method that was tried, for the journal.
+#[derive(Debug)]
+pub struct Attempt {
+    /// The method's name.
+    pub method: String,
+    /// How long it took.
+    pub took: Duration,
+    /// `Ok(true)`: switched off; `Ok(false)`: was off already; else why it failed.
+    pub outcome: Result<bool, Error>,
+}
+
+impl fmt::Display for Attempt {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let seconds = self.took.as_secs_f64();
+        match &self.outcome {
+            Ok(true) => write!(f, "{}: switched off in {seconds:.1} s", self.method),
+            Ok(false) => write!(f, "{}: off already ({seconds:.1} s)", self.method),
+            Err(error) => write!(f, "{error} ({seconds:.1} s)"),
+        }
+    }
+}
+
+/// A method reported the host off. Not a proof yet: [`super::Fenced::observe`] is.
+#[derive(Debug)]
+pub struct PoweredOff<'a> {
+    /// The method that did it, to be observed with.
+    pub by: &'a Method,
+    /// Every method tried, the last one being `by`.
+    pub attempts: Vec<Attempt>,
+}
+
+/// No method could switch the host off.
+#[derive(Debug, thiserror::Error)]
+#[error("{host} could not be switched off by any of its {} methods: {}; switch it off by hand, then let the case go on", attempts.len(), list(attempts))]
+pub struct AllFailed {
+    /// The host.
+    pub host: HostName,
+    /// Every method tried, in order.
+    pub attempts: Vec<Attempt>,
+}
+
+fn list(attempts: &[Attempt]) -> String {
+    let words: Vec<String> = attempts.iter().map(ToString::to_string).collect();
+    words.join("; ")
+}
+
+/// A host's methods, in order.
+#[derive(Debug)]
+pub struct Methods {
+    host: HostName,
+    methods: Vec<Method>,
+}
+
+impl Methods {
+    /// The methods of a host, in the order in which they are tried.
+    pub fn new(host: HostName, methods: Vec<Method>) -> Self {
+        Self { host, methods }
+    }
+
+    /// The host.
+    pub fn host(&self) -> &HostName {
+        &self.host
+    }
+
+    /// Each method, in order.
+    pub fn iter(&self) -> impl Iterator<Item = &Method> {
+        self.methods.iter()
+    }
+
+    /// Makes sure that the host is off: each method gets `watch.deadline`, the next is tried when one fails.
+    /// Harmless to repeat: a host that is off is not switched again.
+    pub async fn power_off(&self, watch: &Watch) -> Result<PoweredOff<'_>, AllFailed> {
+        let mut attempts = Vec::new();
+        for method in &self.methods {
+            let begin = Instant::now();
+            let outcome = method.ensure_off(watch).await;
+            let done = outcome.is_ok();
+            if let Err(error) = &outcome {
+                tracing::warn!(host = %self.host, method = method.name(), %error, "fencing method failed");
+            }
+            attempts.push(Attempt {
+                method: method.name().to_owned(),
+                took: begin.elapsed(),
+                outcome,
+            });
+            if done {
+                return Ok(PoweredOff { by: method, attempts });
+            }
+        }
+        Err(AllFailed {
+            host: self.host.clone(),
+            attempts,
+        })
+    }
+}

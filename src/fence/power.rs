@@ -1,0 +1,172 @@
+//! Power as a BMC tells it, and why it could not be told or switched.
+
+use std::fmt;
+use std::time::Duration;
+
+use crate::config::secret::SecretError;
+
+/// The power state of a host, as one method reports it now.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Power {
+    /// On.
+    On,
+    /// Exactly off.
+    Off,
+    /// Neither: `PoweringOff`, `PoweringOn`, `Paused`, or a word that we do not know. Never taken for off.
+    Other(String),
+}
+
+impl fmt::Display for Power {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::On => f.write_str("On"),
+            Self::Off => f.write_str("Off"),
+            Self::Other(word) => f.write_str(word),
+        }
+    }
+}
+
+/// Why one method could not read or switch a host's power.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The method is not set up rightly; found when it is loaded.
+    #[error("{method}: {what}")]
+    Setup {
+        /// The method.
+        method: String,
+        /// What is wrong, and what to do.
+        what: String,
+    },
+    /// The password cannot be read.
+    #[error("{method}: {source}")]
+    Secret {
+        /// The method.
+        method: String,
+        /// Why.
+        source: SecretError,
+    },
+    /// No answer: the address, the network, or TLS (another certificate than the pinned one).
+    #[error("{method}: to {doing}: no answer: {reason}")]
+    Unreachable {
+        /// The method.
+        method: String,
+        /// What was attempted.
+        doing: &'static str,
+        /// What the network or TLS said.
+        reason: String,
+    },
+    /// The BMC refuses our credentials: a changed password may be tampering.
+    #[error(
+        "{method}: to {doing}: the BMC refuses our user name or password ({status}); if nobody changed it, somebody tampered with the BMC"
+    )]
+    Credentials {
+        /// The method.
+        method: String,
+        /// What was attempted.
+        doing: &'static str,
+        /// HTTP status.
+        status: u16,
+    },
+    /// The BMC answered something else than what was asked.
+    #[error("{method}: to {doing}: the BMC answered {status} \"{message}\"")]
+    Refused {
+        /// The method.
+        method: String,
+        /// What was attempted.
+        doing: &'static str,
+        /// HTTP status.
+        status: u16,
+        /// The BMC's words.
+        message: String,
+    },
+    /// The answer is not what the protocol promises.
+    #[error("{method}: to {doing}: cannot read the answer: {reason}")]
+    Unreadable {
+        /// The method.
+        method: String,
+        /// What was attempted.
+        doing: &'static str,
+        /// What does not fit.
+        reason: String,
+    },
+    /// The BMC belongs to another machine than the inventory says: nothing is switched.
+    #[error(
+        "{method}: this BMC's system has UUID {found}, the inventory says {expected}; refused, because another machine would be switched off; correct system_uuid or the BMC's address"
+    )]
+    OtherMachine {
+        /// The method.
+        method: String,
+        /// The inventory's UUID.
+        expected: String,
+        /// The BMC's UUID.
+        found: String,
+    },
+    /// The system cannot be told among several.
+    #[error("{method}: this BMC has {found} systems; name the right one by system or system_uuid")]
+    WhichSystem {
+        /// The method.
+        method: String,
+        /// How many there are.
+        found: usize,
+    },
+    /// The BMC does not offer to force the power off.
+    #[error("{method}: the BMC offers no ForceOff for this system, only {offered}")]
+    NoForceOff {
+        /// The method.
+        method: String,
+        /// What it offers.
+        offered: String,
+    },
+    /// The fence agent failed.
+    #[error("{method}: to {doing}: the fence agent ended with {code}: {message}")]
+    Agent {
+        /// The method.
+        method: String,
+        /// What was attempted.
+        doing: &'static str,
+        /// Its exit code, or that a signal ended it.
+        code: String,
+        /// Its last words.
+        message: String,
+    },
+    /// It took too long; a fence agent was killed.
+    #[error("{method}: to {doing}: not done within {after:?}")]
+    Deadline {
+        /// The method.
+        method: String,
+        /// What was attempted.
+        doing: &'static str,
+        /// The limit.
+        after: Duration,
+    },
+    /// It was told to switch off, and did not.
+    #[error("{method}: told to switch off, but still {last} after {after:?}")]
+    StaysOn {
+        /// The method.
+        method: String,
+        /// What it said last.
+        last: Power,
+        /// The limit.
+        after: Duration,
+    },
+}
+
+impl Error {
+    /// Whether it points at somebody's tampering with the BMC or the inventory, which deserves an alarm even
+    /// when another method then worked.
+    pub fn suspicious(&self) -> bool {
+        match self {
+            Self::Credentials { .. } | Self::OtherMachine { .. } => true,
+            Self::Unreachable { reason, .. } => reason.contains("certificate"),
+            Self::Setup { .. }
+            | Self::Secret { .. }
+            | Self::Refused { .. }
+            | Self::Unreadable { .. }
+            | Self::WhichSystem { .. }
+            | Self::NoForceOff { .. }
+            | Self::Agent { .. }
+            | Self::Deadline { .. }
+            | Self::StaysOn { .. } => false,
+        }
+    }
+}

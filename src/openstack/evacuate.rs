@@ -1,0 +1,102 @@
+//! Evacuation: an instance of a host that was seen off is rebuilt elsewhere, and never asked for twice.
+//!
+//! nova answers 200 to a second request while the first runs, and the two then destroy the instance. So the
+//! request is only sent after reading that the instance is still on the fenced host, idle, and without an
+//! evacuation that is under way. One case has one lease, so nobody else asks in between; Masakari must not
+//! run for the same host.
+
+use serde_json::json;
+
+use crate::fence::Fenced;
+use crate::ids::{HostName, InstanceId};
+
+use super::error::Error;
+use super::migration::{Migration, MigrationKind, Phase};
+use super::request::{Call, Service};
+use super::server::Server;
+use super::session::Cloud;
+
+const RIGHT: &str = "os_compute_api:os-evacuate";
+
+/// What became of the wish to evacuate an instance.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Evacuation {
+    /// nova took the request; its migration records tell the rest.
+    Asked,
+    /// One is under way already; nothing was sent.
+    Underway(Box<Migration>),
+    /// The instance is on another host already; nothing was sent.
+    Elsewhere(HostName),
+    /// The instance was deleted; nothing was sent.
+    Gone,
+    /// The instance is busy, or in a state that nova does not evacuate from; nothing was sent.
+    NotNow(Box<Server>),
+}
+
+impl Cloud {
+    /// Rebuilds an instance of a fenced host elsewhere: on `target`, or where the scheduler chooses.
+    ///
+    /// Asked for at a microversion below 2.95, so that an instance that ran runs again.
+    pub async fn evacuate(
+        &self,
+        fenced: &Fenced,
+        instance: InstanceId,
+        target: Option<&HostName>,
+    ) -> Result<Evacuation, Error> {
+        let doing = format!("evacuate instance {instance} from {}", fenced.host());
+        let Some(server) = self.server(instance).await? else {
+            return Ok(Evacuation::Gone);
+        };
+        let migrations = self.migrations_of(instance).await?;
+        if let Some(settled) = settled(fenced.host(), &server, &migrations, &doing)? {
+            return Ok(settled);
+        }
+        let body = match target {
+            Some(target) => json!({"evacuate": {"host": target}}),
+            None => json!({"evacuate": {}}),
+        };
+        let call = Call::post(Service::Compute, &format!("/servers/{instance}/action"), &doing)
+            .body(body)
+            .right(RIGHT);
+        self.send(call).await?;
+        Ok(Evacuation::Asked)
+    }
+}
+
+/// What makes a request needless or harmful; `None` when it has to be sent.
+fn settled(
+    fenced: &HostName,
+    server: &Server,
+    migrations: &[Migration],
+    doing: &str,
+) -> Result<Option<Evacuation>, Error> {
+    let away = |migration: &&Migration| {
+        migration.kind == MigrationKind::Evacuation && migration.source.as_ref() == Some(fenced)
+    };
+    let open = |migration: &&Migration| match migration.phase() {
+        Phase::Underway | Phase::Unknown | Phase::Waiting => true,
+        // Still on the source and yet `done`: nova is about to say where it is.
+        Phase::Arrived => migration.status == "done" && server.host.as_ref() == Some(fenced),
+        Phase::Failed => false,
+    };
+    if let Some(migration) = migrations.iter().filter(away).find(open) {
+        return Ok(Some(Evacuation::Underway(Box::new(migration.clone()))));
+    }
+    match &server.host {
+        Some(host) if host == fenced => {}
+        // It was ours and left; anything else would be an evacuation with the wrong proof.
+        Some(host) if migrations.iter().any(|migration| away(&migration)) => {
+            return Ok(Some(Evacuation::Elsewhere(host.clone())));
+        }
+        other => {
+            return Err(Error::NotOnFencedHost {
+                call: doing.to_owned(),
+                found: other
+                    .as_ref()
+                    .map_or_else(|| "no host".to_owned(), ToString::to_string),
+                fenced: fenced.clone(),
+            });
+        }
+    }
+    Ok((!server.can_be_evacuated_now()).then(|| Evacuation::NotNow(Box::new(server.clone()))))
+}

@@ -1,0 +1,74 @@
+//! What the hypervisors hold and have left, for the capacity floor.
+
+use serde::Deserialize;
+
+use crate::ids::HostName;
+
+use super::error::Error;
+use super::request::{Call, Service};
+use super::session::Cloud;
+
+const RIGHT: &str = "os_compute_api:os-hypervisors:list-detail";
+
+/// One hypervisor's capacity by nova's own count (without overcommit).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Hypervisor {
+    /// The service host that it belongs to.
+    pub host: HostName,
+    /// Its own name.
+    pub name: String,
+    /// Whether its service is up.
+    pub up: bool,
+    /// Whether its service is enabled.
+    pub enabled: bool,
+    /// Instances on it.
+    pub instances: u64,
+    /// Processors in use and there.
+    pub vcpus: (u64, u64),
+    /// Memory in use and there, MB.
+    pub memory_mb: (u64, u64),
+}
+
+#[derive(Deserialize)]
+struct Row {
+    hypervisor_hostname: String,
+    state: Option<String>,
+    status: Option<String>,
+    service: Owner,
+    running_vms: Option<u64>,
+    vcpus: Option<u64>,
+    vcpus_used: Option<u64>,
+    memory_mb: Option<u64>,
+    memory_mb_used: Option<u64>,
+}
+
+#[derive(Deserialize)]
+struct Owner {
+    host: HostName,
+}
+
+impl Cloud {
+    /// Every hypervisor's capacity, all pages. Hosts of a cell that is down are missing: see
+    /// [`Cloud::compute_services`] for which those are.
+    pub async fn hypervisors(&self) -> Result<Vec<Hypervisor>, Error> {
+        let call = Call::get(
+            Service::Compute,
+            "/os-hypervisors/detail",
+            "read the hypervisors' capacity",
+        )
+        .right(RIGHT);
+        let rows: Vec<Row> = self.pages(call, "hypervisors").await?;
+        Ok(rows
+            .into_iter()
+            .map(|row| Hypervisor {
+                host: row.service.host,
+                name: row.hypervisor_hostname,
+                up: row.state.as_deref() == Some("up"),
+                enabled: row.status.as_deref() == Some("enabled"),
+                instances: row.running_vms.unwrap_or(0),
+                vcpus: (row.vcpus_used.unwrap_or(0), row.vcpus.unwrap_or(0)),
+                memory_mb: (row.memory_mb_used.unwrap_or(0), row.memory_mb.unwrap_or(0)),
+            })
+            .collect())
+    }
+}
