@@ -116,15 +116,28 @@ impl HonestHost {
         selection: &Selection<'_>,
         ima_first: usize,
     ) -> Result<HostEvidence, KeyError> {
+        self.evidence_while(qualifying_data, selection, ima_first, |_| ())
+    }
+
+    /// Honest evidence of a host on which `meanwhile` happens after the quote and before the logs are read: the IMA
+    /// list then runs ahead of the quote, as it does on every busy host.
+    pub fn evidence_while(
+        &mut self,
+        qualifying_data: &[u8],
+        selection: &Selection<'_>,
+        ima_first: usize,
+        meanwhile: impl FnOnce(&mut HonestHost),
+    ) -> Result<HostEvidence, KeyError> {
         let quote = self.tpm.quote(qualifying_data, selection, &self.pcrs)?;
-        let values = selected(selection, &self.pcrs);
+        let pcrs = selected(selection, &self.pcrs)
+            .map(|(bank, index, value)| (bank.id(), index, value.to_vec()))
+            .collect();
+        meanwhile(self);
         Ok(HostEvidence {
             ak_public: self.tpm.key.public(),
             quote: quote.attest,
             signature: quote.signature,
-            pcrs: values
-                .map(|(bank, index, value)| (bank.id(), index, value.to_vec()))
-                .collect(),
+            pcrs,
             boot_log: self.boot.bytes(),
             ima_text: self.ima.text_from(ima_first),
             ima_binary: self.ima.binary_from(ima_first),

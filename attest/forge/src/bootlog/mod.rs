@@ -13,7 +13,7 @@ use crate::pcrs::{Digests, Pcrs};
 
 pub use server::{Description, Loader, typical_server};
 
-/// How the log is written down.
+/// How the log is handed out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum LogForm {
@@ -21,6 +21,9 @@ pub enum LogForm {
     CryptoAgile,
     /// `TCG_PCClientPCREvent` records with one SHA-1 digest, as TPM 1.2 firmware wrote; no Spec ID event.
     Sha1Only,
+    /// Not at all: PCRs are extended, and the log is empty. So GRUB's `linux` leaves it without Secure Boot, as the
+    /// kernel's EFI stub does not run then.
+    Missing,
 }
 
 /// A boot log.
@@ -76,6 +79,9 @@ impl BootLog {
     /// The log as firmware and kernel hand it out (`binary_bios_measurements`).
     pub fn bytes(&self) -> Vec<u8> {
         let mut out = Out::new();
+        if self.form == LogForm::Missing {
+            return Vec::new();
+        }
         if self.form == LogForm::CryptoAgile {
             out.sha1_record(0, EventType::NO_ACTION, &[0; 20], &spec_id_event(&self.banks));
         }
@@ -102,7 +108,7 @@ impl BootLog {
 
     fn record(&self, out: &mut Out, pcr: u8, kind: EventType, digests: &Digests, data: &[u8]) {
         match self.form {
-            LogForm::CryptoAgile => out.event2_record(pcr, kind, digests, data),
+            LogForm::CryptoAgile | LogForm::Missing => out.event2_record(pcr, kind, digests, data),
             LogForm::Sha1Only => {
                 let digest = digests.get(&Bank::Sha1).cloned().unwrap_or_else(|| vec![0; 20]);
                 out.sha1_record(pcr, kind, &digest, data);

@@ -140,6 +140,18 @@ impl List {
         self.entries.iter().skip(first).flat_map(Entry::binary).collect()
     }
 
+    /// The measured files in the format of `sha256sum` (or of the tool of the list's hash), one line for each digest,
+    /// without the boot aggregate: golden values for this very list.
+    pub fn digest_list(&self) -> String {
+        let files = self
+            .entries
+            .iter()
+            .filter(|entry| !entry.violation && entry.path != "boot_aggregate");
+        files
+            .map(|entry| format!("{}  {}\n", hex::encode(&entry.file_digest), entry.path))
+            .collect()
+    }
+
     /// Extends `pcrs` by the whole list.
     pub fn extend(&self, pcrs: &mut Pcrs) {
         self.extend_first(self.entries.len(), pcrs);

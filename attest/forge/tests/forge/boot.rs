@@ -50,6 +50,86 @@ fn a_log_replays_to_the_pcrs_it_claims() {
 }
 
 #[test]
+fn an_event_of_no_action_is_logged_and_extends_nothing() {
+    let mut log = typical_server().boot();
+    let before = log.pcrs();
+    let records = read::boot_log(&log.bytes()).0;
+    log.measure(0, EventType::NO_ACTION, b"SP800-155 Event\0");
+    assert_eq!(read::boot_log(&log.bytes()).0, records + 1);
+    assert_eq!(log.pcrs(), before);
+    assert!(log.extends().len() < log.events.len());
+}
+
+#[test]
+fn a_missing_log_hides_events_and_moves_the_same_pcrs() {
+    let missing = Description {
+        log_form: LogForm::Missing,
+        ..typical_server()
+    }
+    .boot();
+    assert!(missing.bytes().is_empty());
+    assert_eq!(missing.pcrs(), typical_server().boot().pcrs());
+}
+
+/// The command line of a real boot, and the digest that its kernel's EFI stub logged.
+#[test]
+fn the_stub_measures_the_command_line_as_a_genuine_kernel() {
+    let mut description = Description {
+        loader: Loader::Stub,
+        ..typical_server()
+    };
+    description.command_line =
+        "console=ttyS0 rootfstype=ramfs ima_policy=tcb ima_hash=sha256 quiet initrd=initrd".to_owned();
+    let log = description.boot();
+    let event = log.events.iter().find(|event| event.pcr == 9).unwrap();
+    assert_eq!(
+        hex::encode(&event.data),
+        "ed223b8f1a0000004c4f414445445f494d4147453a3a4c6f61644f7074696f6e7300"
+    );
+    assert_eq!(
+        hex::encode(&event.digests(&log.banks)[&Bank::Sha256]),
+        "e7d70c1e23ab4a4d21c4abfff9ef2f1c346e45a266bf286cbfa61a38db8d2bcd"
+    );
+}
+
+/// A boot entry of a real boot: its firmware measured the value alone.
+#[test]
+fn a_boot_entry_is_measured_by_its_value_alone() {
+    let log = typical_server().boot();
+    let order = log
+        .events
+        .iter()
+        .find(|event| event.kind == EventType::EFI_VARIABLE_BOOT)
+        .unwrap();
+    let value = [0, 0, 1, 0, 2, 0];
+    assert_eq!(order.pcr, 1);
+    assert!(order.data.ends_with(&value) && order.data.len() > value.len());
+    assert_eq!(order.digests(&log.banks)[&Bank::Sha256], read::hash(0xB, &value));
+}
+
+/// The PCR of each type of event, as the PC Client Platform Firmware Profile has it.
+#[test]
+fn every_event_is_in_its_pcr() {
+    for event in typical_server().boot().events {
+        let allowed: &[u8] = match event.kind {
+            EventType::S_CRTM_VERSION | EventType::EFI_PLATFORM_FIRMWARE_BLOB | EventType::POST_CODE => &[0],
+            EventType::EFI_HANDOFF_TABLES
+            | EventType::PLATFORM_CONFIG_FLAGS
+            | EventType::EFI_VARIABLE_BOOT => &[1],
+            EventType::EFI_BOOT_SERVICES_DRIVER => &[2],
+            EventType::EFI_BOOT_SERVICES_APPLICATION => &[4],
+            EventType::EFI_ACTION => &[4, 5],
+            EventType::EFI_GPT_EVENT => &[5],
+            EventType::EFI_VARIABLE_DRIVER_CONFIG | EventType::EFI_VARIABLE_AUTHORITY => &[7],
+            EventType::SEPARATOR => &[0, 1, 2, 3, 4, 5, 6, 7],
+            EventType::IPL => &[8, 9, 14],
+            other => panic!("{other:?} is in no preset"),
+        };
+        assert!(allowed.contains(&event.pcr), "{event:?}");
+    }
+}
+
+#[test]
 fn a_typical_server_logs_about_sixty_events() {
     let (records, _) = read::boot_log(&typical_server().boot().bytes());
     assert!((50..=70).contains(&records), "{records} records");

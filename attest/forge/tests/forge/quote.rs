@@ -147,6 +147,23 @@ fn the_tail_of_a_list_begins_at_the_entry_asked_for() {
 }
 
 #[test]
+fn what_happens_meanwhile_is_listed_and_not_quoted() {
+    let mut host = HonestHost::new("busy");
+    let before = host.pcrs.clone();
+    let pcr10 = [(Bank::Sha256, [10].as_slice())];
+    let evidence = host
+        .evidence_while(b"", &pcr10, 0, |host| host.run("/usr/local/bin/new", b"content"))
+        .unwrap();
+    assert_eq!(
+        evidence.pcrs,
+        [(0xB, 10, before.value(Bank::Sha256, 10).unwrap().to_vec())]
+    );
+    let names = read::ima_text(&evidence.ima_text, &mut Replayed::new());
+    assert_eq!(names.last().unwrap(), "/usr/local/bin/new");
+    assert_ne!(host.pcrs.value(Bank::Sha256, 10), before.value(Bank::Sha256, 10));
+}
+
+#[test]
 fn the_same_seed_gives_the_same_key() {
     assert_eq!(SoftTpm::p256("a").key.public(), SoftTpm::p256("a").key.public());
     assert_ne!(SoftTpm::p256("a").key.public(), SoftTpm::p256("b").key.public());
