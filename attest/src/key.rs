@@ -6,6 +6,8 @@
 mod material;
 mod public;
 mod roca;
+#[cfg(test)]
+pub(crate) mod vectors;
 
 use std::fmt;
 

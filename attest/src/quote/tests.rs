@@ -1,1 +1,574 @@
+use proptest::prelude::*;
 
+use super::*;
+use crate::key::EndorsementKey;
+use crate::key::vectors::{Signer, corpus, sized};
+
+/// A TPMS_ATTEST in the making; every field can be wrong.
+#[derive(Clone)]
+struct Draft {
+    magic: u32,
+    kind: u16,
+    signer: Vec<u8>,
+    extra_data: Vec<u8>,
+    safe: u8,
+    selection: Vec<u8>,
+    digest: Vec<u8>,
+}
+
+impl Draft {
+    fn bytes(&self) -> Vec<u8> {
+        let mut bytes = self.magic.to_be_bytes().to_vec();
+        bytes.extend(self.kind.to_be_bytes());
+        bytes.extend(sized(&self.signer));
+        bytes.extend(sized(&self.extra_data));
+        bytes.extend(1234_u64.to_be_bytes());
+        bytes.extend(5_u32.to_be_bytes());
+        bytes.extend(6_u32.to_be_bytes());
+        bytes.push(self.safe);
+        bytes.extend(7_u64.to_be_bytes());
+        bytes.extend(&self.selection);
+        bytes.extend(sized(&self.digest));
+        bytes
+    }
+
+    fn open(&self) -> Result<VerifiedQuote, QuoteError> {
+        open(&self.bytes())
+    }
+
+    fn answers(&self) -> Result<AnsweredQuote, QuoteError> {
+        self.open()?.answers(&challenge())
+    }
+}
+
+fn open(signed: &[u8]) -> Result<VerifiedQuote, QuoteError> {
+    VerifiedQuote::open(signed, &Signer::p256().sign(signed), &Signer::p256().key())
+}
+
+fn challenge() -> Challenge {
+    Challenge {
+        nonce: [7; 32],
+        host: "cmp-1".into(),
+        agent_key: [9; 32],
+        selection: "sha256:0,7,10+sha1:10".parse().unwrap(),
+        ima_first: 0,
+    }
+}
+
+fn values() -> Vec<PcrValue> {
+    let fill = |(bank, index): (HashAlg, u8)| PcrValue {
+        bank,
+        index,
+        digest: vec![index; bank.digest_len()],
+    };
+    challenge().selection.iter().map(fill).collect()
+}
+
+fn draft() -> Draft {
+    Draft {
+        magic: MAGIC,
+        kind: ATTEST_QUOTE,
+        signer: vec![0xab; 34],
+        extra_data: challenge().qualifying_data().to_vec(),
+        safe: 1,
+        selection: challenge().selection.to_bytes(),
+        digest: pcr::digest_of(&challenge().selection, &values(), HashAlg::Sha256).unwrap(),
+    }
+}
+
+#[test]
+fn a_genuine_quote_of_each_kind_of_key_proves_its_pcrs() {
+    for signer in Signer::all() {
+        let hash = signer.key().scheme().hash();
+        let digest = pcr::digest_of(&challenge().selection, &values(), hash).unwrap();
+        let raw = Draft { digest, ..draft() }.bytes();
+        let quote = VerifiedQuote::open(&raw, &signer.sign(&raw), &signer.key()).unwrap();
+        let quoted = quote.answers(&challenge()).unwrap().with_pcrs(&values()).unwrap();
+        assert_eq!(quoted.value(HashAlg::Sha256, 7), Some(&[7; 32][..]));
+        assert_eq!(quoted.value(HashAlg::Sha1, 7), None);
+        assert_eq!(quoted.values(), values());
+        assert_eq!(*quoted.selection(), challenge().selection);
+        let clock = Clock {
+            clock_ms: 1234,
+            reset_count: 5,
+            restart_count: 6,
+            safe: true,
+        };
+        assert_eq!(quoted.clock(), clock);
+        assert_eq!(quoted.firmware_version(), 7);
+        assert_eq!(quoted.qualified_signer().as_bytes(), [0xab; 34]);
+    }
+}
+
+#[test]
+fn case_14_bad_magic_is_refused_though_the_key_signed_it() {
+    let found = Draft {
+        magic: 0xff54_4348,
+        ..draft()
+    }
+    .open();
+    assert_eq!(found, Err(QuoteError::Magic { found: 0xff54_4348 }));
+}
+
+#[test]
+fn case_15_other_attestations_are_refused_by_name() {
+    for (kind, word) in [
+        (0x8014, "NV"),
+        (0x8017, "key"),
+        (0x8019, "time"),
+        (0x801a, "creation"),
+        (0x8002, "unknown"),
+    ] {
+        let error = Draft { kind, ..draft() }.open().unwrap_err();
+        assert!(matches!(error, QuoteError::Kind { found, name } if found == kind && name.contains(word)));
+    }
+}
+
+#[test]
+fn case_16_trailing_bytes_are_refused_though_the_key_signed_them() {
+    let mut bytes = draft().bytes();
+    let offset = bytes.len();
+    bytes.push(0);
+    let expected = ReadError::Trailing {
+        offset,
+        structure: "the quote (TPMS_ATTEST)",
+        left: 1,
+    };
+    assert_eq!(open(&bytes), Err(QuoteError::Read(expected)));
+}
+
+#[test]
+fn case_17_every_signed_prefix_is_a_clean_error() {
+    let bytes = draft().bytes();
+    for end in 0..bytes.len() {
+        assert!(
+            matches!(open(&bytes[..end]), Err(QuoteError::Read(_))),
+            "prefix of {end}"
+        );
+    }
+}
+
+#[test]
+fn case_17_lengths_that_overflow_are_clean_errors_at_every_offset() {
+    let bytes = draft().bytes();
+    for at in 6..bytes.len() - 1 {
+        let mut wrong = bytes.clone();
+        wrong[at..at + 2].copy_from_slice(&[0xff, 0xff]);
+        let error = open(&wrong)
+            .and_then(|q| q.answers(&challenge()))
+            .and_then(|q| q.with_pcrs(&values()));
+        // Only fields without a rule of their own (signer, clock, firmware) may hold anything.
+        let free = (8..42).contains(&at) || (75..93).contains(&at) || (92..101).contains(&at);
+        assert!(free || error.is_err(), "offset {at}");
+    }
+}
+
+#[test]
+fn a_safe_flag_that_is_no_flag_is_refused() {
+    assert_eq!(
+        Draft { safe: 2, ..draft() }.open(),
+        Err(QuoteError::SafeFlag { found: 2 })
+    );
+    let unsafe_clock = Draft { safe: 0, ..draft() }.answers().unwrap();
+    assert!(!unsafe_clock.clock().safe, "after our own fence: no failure");
+}
+
+#[test]
+fn case_18_another_mask_than_asked_for_is_refused() {
+    for text in [
+        "sha256:0,7+sha1:10",
+        "sha256:0,1,7,10+sha1:10",
+        "sha256:0,7,11+sha1:10",
+    ] {
+        let selection: Selection = text.parse().unwrap();
+        let error = Draft {
+            selection: selection.to_bytes(),
+            ..draft()
+        }
+        .answers()
+        .unwrap_err();
+        let expected = challenge().selection.to_string();
+        assert_eq!(
+            error,
+            QuoteError::Selection {
+                expected,
+                found: text.to_owned()
+            }
+        );
+    }
+}
+
+#[test]
+fn case_19_another_bank_than_asked_for_is_refused() {
+    for text in ["sha1:0,7,10+sha256:10", "sha384:0,7,10+sha1:10", "sha256:0,7,10"] {
+        let selection: Selection = text.parse().unwrap();
+        let error = Draft {
+            selection: selection.to_bytes(),
+            ..draft()
+        }
+        .answers()
+        .unwrap_err();
+        assert!(matches!(error, QuoteError::Selection { .. }), "{text}");
+    }
+    let unknown = Draft {
+        selection: vec![0, 0, 0, 1, 0, 0x12, 3, 1, 0, 0],
+        ..draft()
+    };
+    assert_eq!(
+        unknown.open(),
+        Err(QuoteError::SelectionForm(SelectionError::UnknownBank(0x12)))
+    );
+}
+
+#[test]
+fn case_20_doubled_and_reordered_banks_are_refused() {
+    let doubled = vec![0, 0, 0, 2, 0, 0x0b, 3, 1, 0, 0, 0, 0x0b, 3, 2, 0, 0];
+    assert_eq!(
+        Draft {
+            selection: doubled,
+            ..draft()
+        }
+        .open(),
+        Err(QuoteError::SelectionForm(SelectionError::DuplicateBank(
+            HashAlg::Sha256
+        )))
+    );
+    let reordered: Selection = "sha1:10+sha256:0,7,10".parse().unwrap();
+    let error = Draft {
+        selection: reordered.to_bytes(),
+        ..draft()
+    }
+    .answers()
+    .unwrap_err();
+    assert!(matches!(error, QuoteError::Selection { .. }));
+}
+
+#[test]
+fn case_21_values_under_other_labels_than_the_signed_ones_are_refused() {
+    let mut swapped = values();
+    (swapped[0].index, swapped[1].index) = (7, 0);
+    let error = draft().answers().unwrap().with_pcrs(&swapped).unwrap_err();
+    assert!(matches!(error, QuoteError::Digest { .. }));
+    let mut reordered = values();
+    reordered.reverse();
+    assert!(
+        draft().answers().unwrap().with_pcrs(&reordered).is_ok(),
+        "the order they come in says nothing"
+    );
+}
+
+#[test]
+fn case_22_surplus_missing_and_wrong_values_are_refused() {
+    let answered = || draft().answers().unwrap();
+    let mut surplus = values();
+    surplus.push(PcrValue {
+        bank: HashAlg::Sha256,
+        index: 23,
+        digest: vec![0; 32],
+    });
+    let error = answered().with_pcrs(&surplus).unwrap_err();
+    assert_eq!(
+        error,
+        PcrValuesError::Surplus {
+            bank: HashAlg::Sha256,
+            index: 23
+        }
+        .into()
+    );
+    let error = answered().with_pcrs(&values()[1..]).unwrap_err();
+    assert_eq!(
+        error,
+        PcrValuesError::Missing {
+            bank: HashAlg::Sha256,
+            index: 0
+        }
+        .into()
+    );
+    assert!(answered().with_pcrs(&[]).is_err());
+    for at in 0..values().len() {
+        let mut wrong = values();
+        wrong[at].digest[3] ^= 1;
+        assert!(matches!(
+            answered().with_pcrs(&wrong),
+            Err(QuoteError::Digest { .. })
+        ));
+    }
+}
+
+#[test]
+fn case_23_digests_of_the_wrong_size_are_refused() {
+    for size in [0, 20, 31, 33, 48] {
+        let found = Draft {
+            digest: vec![0; size],
+            ..draft()
+        }
+        .open();
+        assert_eq!(
+            found,
+            Err(QuoteError::DigestSize {
+                expected: 32,
+                found: size
+            })
+        );
+    }
+    let mut short = values();
+    short[0].digest.pop();
+    let error = draft().answers().unwrap().with_pcrs(&short).unwrap_err();
+    assert_eq!(
+        error,
+        PcrValuesError::Size {
+            bank: HashAlg::Sha256,
+            index: 0,
+            found: 31
+        }
+        .into()
+    );
+}
+
+#[test]
+fn case_24_stale_swapped_empty_cut_and_foreign_nonces_are_refused() {
+    let good = challenge().qualifying_data();
+    let other = |change: &dyn Fn(&mut Challenge)| {
+        let mut challenge = challenge();
+        change(&mut challenge);
+        challenge.qualifying_data().to_vec()
+    };
+    let wrong = [
+        vec![],
+        good[..31].to_vec(),
+        [&good[..], &[0]].concat(),
+        challenge().nonce.to_vec(),
+        other(&|c| c.nonce[0] ^= 1),
+        other(&|c| c.host = "cmp-2".into()),
+        other(&|c| c.agent_key[31] ^= 1),
+    ];
+    for extra_data in wrong {
+        let error = Draft {
+            extra_data: extra_data.clone(),
+            ..draft()
+        }
+        .answers()
+        .unwrap_err();
+        let (expected, found) = (hex::encode(good), hex::encode(&extra_data));
+        assert_eq!(error, QuoteError::Challenge { expected, found });
+    }
+}
+
+#[test]
+fn case_29_another_qualified_signer_is_refused() {
+    let quote = draft().open().unwrap();
+    assert!(quote.clone().signed_as(&Name::from_bytes(&[0xab; 34])).is_ok());
+    let error = quote.signed_as(&Name::from_bytes(&[0xab; 33])).unwrap_err();
+    assert!(matches!(error, QuoteError::Signer { .. }));
+}
+
+#[test]
+fn every_flipped_bit_of_a_signed_quote_is_refused() {
+    for signer in Signer::all() {
+        let raw = draft().bytes();
+        let (signature, key) = (signer.sign(&raw), signer.key());
+        for at in 0..raw.len() {
+            for bit in 0..8 {
+                let mut changed = raw.clone();
+                changed[at] ^= 1 << bit;
+                let found = VerifiedQuote::open(&changed, &signature, &key);
+                assert_eq!(
+                    found,
+                    Err(QuoteError::Signature(SignatureError::Invalid)),
+                    "byte {at} bit {bit}"
+                );
+            }
+        }
+    }
+}
+
+proptest! {
+    #[test]
+    fn whatever_the_key_signs_never_panics(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
+        let _ = open(&bytes);
+        let marked = [&draft().bytes()[..42], &bytes].concat();
+        let _ = open(&marked).and_then(|quote| quote.answers(&challenge()));
+        let _ = VerifiedQuote::open(&bytes, &bytes, &Signer::p256().key());
+    }
+}
+
+// ---- the corpus: quotes of software TPMs, genuine and tampered with
+
+struct Captured {
+    dir: std::path::PathBuf,
+}
+
+impl Captured {
+    fn read(&self, name: &str) -> Vec<u8> {
+        std::fs::read(self.dir.join(name)).unwrap()
+    }
+
+    fn nonce(&self) -> Vec<u8> {
+        hex::decode(String::from_utf8(self.read("nonce.hex")).unwrap().trim()).unwrap()
+    }
+
+    fn open(&self, msg: &str, sig: &str, key: &str) -> Result<VerifiedQuote, QuoteError> {
+        let key = AttestationKey::from_public(&self.read(key)).unwrap();
+        VerifiedQuote::open(&self.read(msg), &self.read(sig), &key)
+    }
+
+    /// tpm2_quote's YAML: `  sha256:` and then `    10: 0x..`.
+    fn values(&self) -> Vec<PcrValue> {
+        let text = String::from_utf8(self.read("quote.log")).unwrap();
+        let (mut bank, mut values) = (None, Vec::new());
+        for line in text.lines() {
+            let Some((name, value)) = line.split_once(':') else {
+                continue;
+            };
+            if let Ok(alg) = name.trim().parse::<HashAlg>() {
+                bank = Some(alg);
+            } else if let (Some(bank), Ok(index), Some(digits)) =
+                (bank, name.trim().parse(), value.trim().strip_prefix("0x"))
+            {
+                values.push(PcrValue {
+                    bank,
+                    index,
+                    digest: hex::decode(digits).unwrap(),
+                });
+            }
+        }
+        values
+    }
+
+    /// tpm2-tools' own dump of sha256:0-15 (little-endian C structures).
+    fn dumped(&self, name: &str) -> Vec<PcrValue> {
+        let bytes = self.read(name);
+        let mut r = Reader::new(&bytes);
+        r.take(132, "TPML_PCR_SELECTION").unwrap();
+        let (lists, mut values) = (r.u32_le("count").unwrap(), Vec::new());
+        for _ in 0..lists {
+            let count = r.u32_le("count").unwrap();
+            for at in 0..8 {
+                let size = usize::from(r.u16_le("size").unwrap());
+                let digest = r.take(64, "digest").unwrap()[..size].to_vec();
+                if at < count {
+                    values.push(PcrValue {
+                        bank: HashAlg::Sha256,
+                        index: values.len() as u8,
+                        digest,
+                    });
+                }
+            }
+        }
+        values
+    }
+}
+
+#[test]
+fn quotes_of_real_boots_verify_to_their_pcrs_and_signers() {
+    let Some(corpus) = corpus() else { return };
+    let all: Vec<String> = (0..24).map(|i| i.to_string()).collect();
+    let mut seen = 0;
+    for entry in std::fs::read_dir(corpus.join("vm")).unwrap() {
+        let captured = Captured {
+            dir: entry.unwrap().path(),
+        };
+        if !captured.dir.join("quote.msg").exists() {
+            continue;
+        }
+        let quote = captured.open("quote.msg", "quote.sig", "ak.pub").unwrap();
+        let ek = EndorsementKey::from_public(&captured.read("ek.pub")).unwrap();
+        let ak = AttestationKey::from_public(&captured.read("ak.pub")).unwrap();
+        let quote = quote.signed_as(&ak.qualified_name_under(&ek)).unwrap();
+        let selection = format!("sha1:{}+sha256:{}", all.join(","), all.join(","))
+            .parse()
+            .unwrap();
+        let quoted = quote.answers_data(&captured.nonce(), &selection).unwrap();
+        let values = captured.values();
+        assert_eq!(values.len(), 48, "{:?}", captured.dir);
+        let quoted = quoted.with_pcrs(&values).unwrap();
+        assert!(
+            quoted
+                .value(HashAlg::Sha256, 10)
+                .is_some_and(|value| value != [0; 32])
+        );
+        seen += 1;
+    }
+    assert!(seen >= 6, "only {seen} captures");
+}
+
+#[test]
+fn tampered_quotes_of_the_corpus_fail_with_the_right_cause() {
+    let Some(corpus) = corpus() else { return };
+    let captured = Captured {
+        dir: corpus.join("vm/swtpm-quotes"),
+    };
+    let selection: Selection = "sha256:0-15".parse().unwrap();
+    for (msg, sig, key, dump) in [
+        ("q.msg", "q.sig", "ak.pub", "q.pcrs"),
+        ("qe.msg", "qe.sig", "ake.pub", "qe.pcrs"),
+    ] {
+        let answered = captured
+            .open(msg, sig, key)
+            .unwrap()
+            .answers_data(&captured.nonce(), &selection)
+            .unwrap();
+        assert!(answered.clone().with_pcrs(&captured.dumped(dump)).is_ok());
+        let bad = answered.with_pcrs(&captured.dumped("bad-pcr.pcrs"));
+        assert!(matches!(bad, Err(QuoteError::Digest { .. })));
+    }
+    let invalid = Err(QuoteError::Signature(SignatureError::Invalid));
+    let mut seen = 0;
+    for entry in std::fs::read_dir(&captured.dir).unwrap() {
+        let name = entry.unwrap().file_name().into_string().unwrap();
+        if name.ends_with(".msg") && name != "q.msg" && name != "qe.msg" {
+            assert_eq!(captured.open(&name, "q.sig", "ak.pub"), invalid, "{name}");
+            seen += 1;
+        }
+    }
+    assert_eq!(seen, 10);
+    assert_eq!(captured.open("q.msg", "bad-sig.sig", "ak.pub"), invalid);
+    let confused = captured.open("q.msg", "q.sig", "ake.pub");
+    assert!(matches!(
+        confused,
+        Err(QuoteError::Signature(SignatureError::OtherScheme { .. }))
+    ));
+    assert_eq!(captured.open("qe.msg", "q.sig", "ak.pub"), invalid);
+    let stale = captured
+        .open("q.msg", "q.sig", "ak.pub")
+        .unwrap()
+        .answers_data(&[0; 20], &selection);
+    assert!(matches!(stale, Err(QuoteError::Challenge { .. })));
+}
+
+#[test]
+fn tampered_quotes_fail_by_their_own_fault_even_if_the_key_had_signed_them() {
+    let Some(corpus) = corpus() else { return };
+    let captured = Captured {
+        dir: corpus.join("vm/swtpm-quotes"),
+    };
+    let selection: Selection = "sha256:0-15".parse().unwrap();
+    let cause = |name: &str| {
+        open(&captured.read(name))
+            .and_then(|quote| quote.answers_data(&captured.nonce(), &selection))
+            .and_then(|quote| quote.with_pcrs(&captured.dumped("q.pcrs")))
+    };
+    assert!(cause("q.msg").is_ok());
+    assert!(matches!(cause("bad-magic.msg"), Err(QuoteError::Magic { .. })));
+    assert!(matches!(cause("bad-type.msg"), Err(QuoteError::Kind { .. })));
+    assert!(matches!(
+        cause("bad-nonce.msg"),
+        Err(QuoteError::Challenge { .. })
+    ));
+    assert!(matches!(
+        cause("bad-pcrselect.msg"),
+        Err(QuoteError::Selection { .. })
+    ));
+    assert!(matches!(
+        cause("bad-pcrdigest.msg"),
+        Err(QuoteError::Digest { .. })
+    ));
+    assert!(matches!(
+        cause("trailing.msg"),
+        Err(QuoteError::Read(ReadError::Trailing { .. }))
+    ));
+    assert!(matches!(
+        cause("truncated.msg"),
+        Err(QuoteError::Read(ReadError::Truncated { .. }))
+    ));
+}
