@@ -3,6 +3,7 @@
 import hosts
 import processes
 import settings
+import tpm
 from client import Cloud
 from progress import LabError, say, together, wait_until
 from seed import FLAVOR, IMAGE, SEGMENT
@@ -44,12 +45,12 @@ def reset():
     """Hosts on, services enabled, aggregates gone, Masakari out of maintenance, instances deleted."""
     together(*[lambda h=h: hosts.power_on(h) for h in settings.HOSTS])
     for host in settings.HOSTS:
-        for name in (hosts.compute_name(host), hosts.tpm.agent_name(host)):
+        for name in (hosts.compute_name(host), tpm.agent_name(host)):
             if processes.pid_of(name):
                 processes.thaw(name)
         hosts.start_compute(host)
-        if hosts.tpm.is_up(host):
-            hosts.tpm.start_agent(host)
+        if tpm.is_up(host):
+            tpm.start_agent(host)
     admin = Cloud()
     for server in _all(admin):
         admin("POST", "compute", f"/servers/{server['id']}/action", {"unlock": None})

@@ -1,13 +1,13 @@
 """Software TPMs with certificates of a manufacturer, genuine boots on them, and an agent for each host."""
 
-import os
+import pathlib
 import shutil
 import signal
 import subprocess
 
 import processes
 import settings
-from progress import LabError, say, together, took, wait_until
+from progress import LabError, together, took
 from settings import BINARIES, CACHE, ETC, FOREIGN, FOREIGN_MAKER, HOSTS, IP, MAKER, PORT, VAR
 
 ROOTS = ETC / "tpm-roots"
@@ -139,16 +139,23 @@ def _first_boot(host):
         boot(host)
 
 
-def boot(host):
+def boot(host, *changes):
     """A real reboot: the TPM starts again, PCRs follow a boot log and an IMA list that match them."""
     evidence_dir(host).mkdir(parents=True, exist_ok=True)
-    forge("boot", "--swtpm", f"{IP}:{PORT[tpm_name(host)]}", "--dir", evidence_dir(host), "--reboot")
+    again = [] if changes or not (evidence_dir(host) / "description.toml").exists() else ["--reboot"]
+    forge("boot", *_at(host), *again, *changes)
     (settings.host_dir(host) / "booted-on").write_text(str(processes.pid_of(tpm_name(host))))
 
 
 def measure(host, path):
-    """The host runs a program that nobody measured before."""
-    return forge("measure", "--swtpm", f"{IP}:{PORT[tpm_name(host)]}", "--dir", evidence_dir(host), path)
+    """The host runs a program that is in nobody's golden values; the content of a file here, if there is one."""
+    local = pathlib.Path(path)
+    content = ["--content-file", local.resolve()] if local.is_file() else ["--text", f"a foreign program at {path}"]
+    return forge("measure", *_at(host), "--path", path, *content)
+
+
+def _at(host):
+    return ["--swtpm", f"{IP}:{PORT[tpm_name(host)]}", "--dir", evidence_dir(host)]
 
 
 def verifier_pin():
