@@ -59,8 +59,8 @@ struct Boot {
     /// What to boot (see `describe`); the default description when left out.
     #[arg(long)]
     description: Option<PathBuf>,
-    /// Boot what this host booted last; files measured since are forgotten.
-    #[arg(long, conflicts_with = "description")]
+    /// Boot what this host booted last, if it ever did; files measured since are forgotten.
+    #[arg(long)]
     reboot: bool,
     /// Another kernel release.
     #[arg(long)]
@@ -90,9 +90,9 @@ struct Measure {
     #[arg(long)]
     path: String,
     /// A file with the content.
-    #[arg(long, required_unless_present = "text", conflicts_with = "text")]
+    #[arg(long, conflicts_with = "text")]
     content_file: Option<PathBuf>,
-    /// The content itself.
+    /// The content itself; "the content of PATH" when neither is given.
     #[arg(long)]
     text: Option<String>,
 }
@@ -144,9 +144,7 @@ impl Boot {
         let lab = self.host.open()?;
         let mut description = match &self.description {
             Some(path) => read_description(path)?,
-            None if self.reboot => {
-                read_description(&lab.description()).context("nothing was booted here before")?
-            }
+            None if self.reboot && lab.description().exists() => read_description(&lab.description())?,
             None => toml::from_str::<Description>(DEFAULT)?,
         };
         if let Some(kernel) = self.kernel {
@@ -180,7 +178,9 @@ impl Measure {
             (Some(file), _) => {
                 std::fs::read(file).with_context(|| format!("reading {} failed", file.display()))?
             }
-            (None, text) => text.unwrap_or_default().into_bytes(),
+            (None, text) => text
+                .unwrap_or_else(|| format!("the content of {}", self.path))
+                .into_bytes(),
         };
         let added = self.host.open()?.measure(&self.path, &content)?;
         let path = self.path;

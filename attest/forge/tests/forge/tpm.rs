@@ -204,6 +204,66 @@ fn a_dead_tpm_leaves_the_lists_alone() {
     assert_eq!(fs::read(&list).unwrap(), before);
 }
 
+/// Runs the binary on a host; what it printed, or the complaint.
+fn forge(running: &Running, words: &[&str]) -> Result<String, String> {
+    let (verb, rest) = words.split_first().unwrap();
+    let output = Command::new(env!("CARGO_BIN_EXE_lazaret-forge"))
+        .args([verb, "--swtpm", &format!("127.0.0.1:{}", running.port), "--dir"])
+        .arg(running.directory.path().join("host"))
+        .args(rest)
+        .output()
+        .unwrap();
+    let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
+    if output.status.success() {
+        Ok(text(output.stdout))
+    } else {
+        Err(text(output.stderr))
+    }
+}
+
+#[test]
+fn the_binary_boots_measures_and_reboots_as_it_booted() {
+    let running = Running::start("sha1,sha256");
+    let (lab, tpm) = (running.lab(), running.tpm());
+    let complaint = forge(&running, &["measure", "--path", "/usr/bin/x"]).unwrap_err();
+    assert!(
+        complaint.contains("description.toml") && complaint.lines().count() == 1,
+        "{complaint}"
+    );
+
+    forge(&running, &["boot", "--reboot", "--cmdline", "quiet single"]).unwrap();
+    let expected = described(&Description {
+        command_line: "quiet single".to_owned(),
+        ..typical_server()
+    });
+    assert_eq!(hexes(&tpm.pcrs(&tpm.banks().unwrap()).unwrap()), hexes(&expected));
+
+    assert!(
+        forge(&running, &["measure", "--path", "/usr/bin/x", "--text", "one"])
+            .unwrap()
+            .contains("measured")
+    );
+    assert!(
+        forge(&running, &["measure", "--path", "/usr/bin/x", "--text", "one"])
+            .unwrap()
+            .contains("already")
+    );
+    assert!(
+        forge(&running, &["measure", "--path", "/usr/bin/x"])
+            .unwrap()
+            .contains("measured")
+    );
+    forge(&running, &["violate", "--path", "/usr/bin/x"]).unwrap();
+    assert_lists_explain_pcr10(&lab, &tpm);
+    assert_eq!(
+        read::ima_binary(&fs::read(lab.ima_binary()).unwrap(), &mut Replayed::new()).len(),
+        304
+    );
+
+    forge(&running, &["boot", "--reboot"]).unwrap();
+    assert_eq!(hexes(&tpm.pcrs(&tpm.banks().unwrap()).unwrap()), hexes(&expected));
+}
+
 /// The values that tpm2_eventlog replays, as "bank index digest".
 fn tpm2_eventlog(log: &Path) -> Vec<String> {
     let output = Command::new("tpm2_eventlog")
