@@ -1,1 +1,17 @@
-//! The IMA measurement list.
+//! The IMA measurement list, from bytes to proof.
+//!
+//! - [`ImaList`]: bytes in one of the kernel's two forms. It proves nothing.
+//! - [`ReplayedImaLog`]: a prefix of it, extended onto a proven start, gives exactly the PCR 10 that the TPM signed.
+//!
+//! The list is read after the quote is made, so it may run ahead of it; entries behind the proven prefix decide nothing.
+//! The template digest that the kernel prints (always SHA-1) is not used: each bank's digest is made from the template
+//! data, as the kernel does since 5.8. Only whether it is zero matters, which marks a violation.
+
+mod entry;
+mod list;
+mod replay;
+mod text;
+
+pub use entry::{Fields, ImaEntry, Template};
+pub use list::{Cursor, Form, ImaError, ImaList};
+pub use replay::{IMA_PCR, ImaReplayError, ReplayedImaLog, Start};
