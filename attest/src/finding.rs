@@ -1,10 +1,13 @@
 //! Findings: stable code, subject, expected, found, gravity.
 
 mod code;
+mod list;
 
 use serde::{Deserialize, Serialize};
 
 pub use code::{Bounds, Code, UnknownCode};
+pub(crate) use list::FindingList;
+pub use list::MAX_LISTED_PER_CODE;
 
 use crate::verdict::Verdict;
 

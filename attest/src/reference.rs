@@ -1,8 +1,23 @@
 //! Reference values, called golden values on the command line: written down from a host that the operator trusts.
+//!
+//! The text is made to be read, diffed and edited: stable order, one digest a line, each with what the log says it is.
+//! Only what the quote proves is written.
 
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write;
+
+use crate::appraise::{self, shown};
+use crate::boot_log::ReplayedBootLog;
 use crate::challenge::Challenge;
+use crate::claims::SecureBoot;
 use crate::evidence::Evidence;
-use crate::finding::Finding;
+use crate::finding::{Code, Finding, FindingList};
+use crate::ima::{BOOT_AGGREGATE, IMA_PCR, ReplayedImaLog};
+use crate::pcr::HashAlg;
+use crate::policy::{self, Policy};
+use crate::quote::QuotedPcrs;
+use crate::verdict::Verdict;
+use crate::verify::{prove_boot_log, prove_ima, prove_quote};
 
 /// What to capture from.
 #[derive(Debug, Clone, Copy)]
@@ -38,6 +53,236 @@ pub struct Captured {
 /// # Errors
 /// The findings that keep the evidence from being proven.
 pub fn capture(from: &Capture<'_>) -> Result<Captured, Vec<Finding>> {
-    let _ = from;
-    todo!()
+    let one = |finding| vec![finding];
+    let quoted = prove_quote(from.evidence, from.challenge, from.ak_public).map_err(one)?;
+    let boot_log = prove_boot_log(from.evidence, &quoted).map_err(one)?;
+    let ima = prove_ima(from.evidence, from.challenge, None, &quoted).map_err(one)?;
+    if boot_log.is_none() && ima.is_none() {
+        return Err(one(
+            Finding::new(Code::PcrNotQuoted, "PCR 0 to 10 and 14").found("none of them was quoted")
+        ));
+    }
+
+    // What needs no golden values is appraised before any are written: unextended PCRs, boot_aggregate, kexec.
+    let bare = Policy::bare();
+    let mut findings = FindingList::new(&bare);
+    appraise::pcrs(&quoted, &bare, &mut findings);
+    let secure_boot = boot_log
+        .as_ref()
+        .map(|log| appraise::boot_log(log, &bare, &mut findings).secure_boot);
+    let claims = ima
+        .as_ref()
+        .map(|log| appraise::ima(log, &quoted, &bare, &mut findings));
+    let (verdict, findings) = findings.finish();
+    if verdict.worst(Verdict::Warning) != Verdict::Warning {
+        return Err(findings);
+    }
+
+    let mut toml = String::new();
+    head(&mut toml, from, &findings, secure_boot);
+    if let Some(log) = &boot_log {
+        boot(&mut toml, log, &quoted);
+    }
+    let mut list = String::new();
+    if let Some(log) = ima.filter(|log| log.covered() > 0) {
+        let files = Files::of(&log);
+        files.section(&mut toml, from.list_name);
+        list = files.list();
+    }
+    Ok(Captured {
+        policy_toml: toml,
+        list_name: from.list_name.to_owned(),
+        list,
+        uncovered: claims.map_or(0, |claims| claims.uncovered),
+    })
+}
+
+// Writing into a String cannot fail; the results of `write!` are dropped for that reason only.
+
+fn head(toml: &mut String, from: &Capture<'_>, warnings: &[Finding], secure_boot: Option<SecureBoot>) {
+    let _ = writeln!(
+        toml,
+        "# Golden values, captured from host {}.",
+        shown(from.challenge.host.as_bytes())
+    );
+    let _ = writeln!(
+        toml,
+        "# Alternatives stand in one list. After a planned update, add the new values beside the old ones,"
+    );
+    let _ = writeln!(toml, "# and remove the old ones when every host has moved on.");
+    for warning in warnings {
+        let _ = writeln!(toml, "# At capture: {}", shown(warning.to_string().as_bytes()));
+    }
+    let _ = writeln!(toml, "name = {}", quoted_text(from.policy_name));
+    let _ = writeln!(toml, "version = 1");
+    match secure_boot {
+        Some(SecureBoot::On) => {
+            let _ = writeln!(toml, "secure_boot = \"required\"");
+        }
+        Some(SecureBoot::Off) => {
+            let _ = writeln!(toml, "secure_boot = \"any\"            # it was off at capture");
+        }
+        Some(SecureBoot::Unproven) | None => {
+            let _ = writeln!(
+                toml,
+                "secure_boot = \"any\"            # its state was not proven at capture"
+            );
+        }
+    }
+}
+
+fn boot(toml: &mut String, log: &ReplayedBootLog<'_>, quoted: &QuotedPcrs) {
+    // SHA-1 banks are written only where nothing better was quoted.
+    let has_better = log.covered().iter().any(|(bank, _)| *bank != HashAlg::Sha1);
+    let banks = || {
+        HashAlg::ALL
+            .into_iter()
+            .filter(move |bank| !has_better || *bank != HashAlg::Sha1)
+    };
+    let of_bank = |bank: HashAlg| {
+        log.covered()
+            .iter()
+            .filter(move |(alg, _)| *alg == bank)
+            .map(|(_, index)| *index)
+    };
+    for bank in banks() {
+        if of_bank(bank).next().is_none() {
+            continue;
+        }
+        let _ = writeln!(toml, "\n[pcrs.{bank}]");
+        for index in of_bank(bank) {
+            let value = hex::encode(quoted.value(bank, index).unwrap_or_default());
+            let _ = writeln!(toml, "{index} = [\"{value}\"]  # {}", meaning(index));
+        }
+    }
+    for bank in banks() {
+        if of_bank(bank).all(|index| log.events_of(bank, index).next().is_none()) {
+            continue;
+        }
+        let _ = writeln!(
+            toml,
+            "\n# What may be measured into each PCR, in any order. The text behind a digest is what the log calls it."
+        );
+        let _ = writeln!(toml, "[boot_log.{bank}]");
+        for index in of_bank(bank) {
+            let mut seen: BTreeSet<&[u8]> = BTreeSet::new();
+            let mut lines = String::new();
+            for event in log.events_of(bank, index) {
+                let digest = event.digest(bank).unwrap_or_default();
+                if seen.insert(digest) {
+                    let _ = writeln!(lines, "    \"{}\",  # {}", hex::encode(digest), event.describe());
+                }
+            }
+            if !lines.is_empty() {
+                let _ = writeln!(toml, "{index} = [\n{lines}]");
+            }
+        }
+    }
+}
+
+/// What the PC Client profile, shim and grub put into a PCR.
+fn meaning(index: u8) -> &'static str {
+    match index {
+        0 => "firmware code",
+        1 => "firmware settings, boot order",
+        2 => "option ROM code",
+        3 => "option ROM settings",
+        4 => "boot loader and boot attempts",
+        5 => "partition table, boot loader settings",
+        6 => "maker's own",
+        7 => "Secure Boot state and keys",
+        8 => "grub: commands, kernel command line",
+        9 => "files that grub read; the EFI stub's command line and initrd",
+        14 => "shim: machine owner's keys",
+        _ => "other",
+    }
+}
+
+/// Measured files, in the order of their paths.
+struct Files {
+    digests: BTreeMap<(String, HashAlg), BTreeSet<Vec<u8>>>,
+    violations: u64,
+    left_out: u64,
+}
+
+impl Files {
+    fn of(log: &ReplayedImaLog<'_>) -> Self {
+        let mut files = Self {
+            digests: BTreeMap::new(),
+            violations: 0,
+            left_out: 0,
+        };
+        log.each_covered(&mut |_, entry| {
+            if entry.pcr != u32::from(IMA_PCR) {
+                files.left_out = files.left_out.saturating_add(1);
+                return;
+            }
+            if entry.violation {
+                files.violations = files.violations.saturating_add(1);
+                return;
+            }
+            if entry.fields.is_some_and(|fields| fields.path == BOOT_AGGREGATE) {
+                return;
+            }
+            let named = entry.fields.and_then(|fields| {
+                let path = std::str::from_utf8(fields.path)
+                    .ok()
+                    .filter(|path| !path.is_empty())?;
+                let alg: HashAlg = std::str::from_utf8(fields.algorithm).ok()?.parse().ok()?;
+                let usable = alg != HashAlg::Sha1 && fields.digest.len() == alg.digest_len();
+                usable.then(|| (path.to_owned(), alg, fields.digest.to_vec()))
+            });
+            match named {
+                Some((path, alg, digest)) => {
+                    files.digests.entry((path, alg)).or_default().insert(digest);
+                }
+                None => files.left_out = files.left_out.saturating_add(1),
+            }
+        });
+        files
+    }
+
+    fn section(&self, toml: &mut String, list_name: &str) {
+        let count: usize = self.digests.values().map(BTreeSet::len).sum();
+        let _ = writeln!(
+            toml,
+            "\n# {count} digests of files that the kernel measured. sha256sum writes such lists as well."
+        );
+        if self.violations > 0 {
+            let _ = writeln!(
+                toml,
+                "# {} violations (files open for writing while measured) have no digest.",
+                self.violations
+            );
+        }
+        if self.left_out > 0 {
+            let _ = writeln!(
+                toml,
+                "# {} entries were left out: another template, PCR or algorithm than can be compared, or a path that is not UTF-8.",
+                self.left_out
+            );
+        }
+        let _ = writeln!(toml, "[ima]");
+        let _ = writeln!(toml, "lists = [{}]", quoted_text(list_name));
+        let _ = writeln!(
+            toml,
+            "# /opt/x/ excludes everything below it, /opt/x exactly that file. There are no patterns."
+        );
+        let _ = writeln!(toml, "exclude = []");
+    }
+
+    fn list(&self) -> String {
+        let mut list = String::new();
+        for ((path, _), digests) in &self.digests {
+            for digest in digests {
+                list.push_str(&policy::line(digest, path));
+            }
+        }
+        list
+    }
+}
+
+/// A TOML string.
+fn quoted_text(text: &str) -> String {
+    toml::Value::String(text.to_owned()).to_string()
 }

@@ -1,9 +1,34 @@
 //! The whole algorithm on one screen.
+//!
+//! Where the standard leaves a choice, two promises decide: *only proof condemns*, and *nothing is Affirming on missing
+//! evidence*. So:
+//!
+//! - What is not signed by the pinned key in answer to this challenge condemns nobody: whoever stands in the middle can
+//!   send it. Garbage, a bad signature, an old nonce and PCR values that do not match the signed digest are Indeterminate.
+//! - A log that parses but does not lead to the signed PCRs condemns: software on the host hid, lost or invented
+//!   measurements. For the IMA list that is only said of the whole list; of a slice it means "send all of it".
+//! - An *empty* log contradicts nothing. It is missing evidence: Indeterminate, never Affirming, even where every PCR is
+//!   golden. A policy may take it graver (`boot-log-missing`, `ima-list-missing`).
+//! - What the quote's selection holds must be proven; what the policy lists is what it is compared with. Golden values
+//!   for a PCR that was not quoted are missing evidence, not a pass.
+//! - A counter that fell is signed proof of a rolled back TPM. The earlier history is kept, so the finding stays until an
+//!   operator enrols the host again.
+//! - The IMA checkpoint moves only over entries that were appraised without a finding, so a finding stays in every
+//!   following round until the host reboots or the policy learns.
 
+mod prove;
+
+pub(crate) use prove::{prove_boot_log, prove_ima, prove_quote};
+
+use crate::appraise;
 use crate::challenge::Challenge;
+use crate::claims::{Claims, QuoteClaims};
 use crate::evidence::Evidence;
+use crate::finding::FindingList;
+use crate::pcr::HashAlg;
 use crate::policy::Policy;
-use crate::result::{AttestationResult, History};
+use crate::quote::QuotedPcrs;
+use crate::result::{AttestationResult, History, ImaCheckpoint};
 
 /// Everything that a verdict depends on. Nothing else does.
 #[derive(Debug, Clone, Copy)]
@@ -16,11 +41,11 @@ pub struct Input<'a> {
     pub ak_public: &'a [u8],
     /// What to compare with.
     pub policy: &'a Policy,
-    /// What the last genuine quote proved.
+    /// What the last genuine quote of this attestation key proved.
     pub history: Option<&'a History>,
 }
 
-/// A stretch of the ladder; the observer hears of each when it is done, also when it failed.
+/// A stretch of the ladder. The observer hears of each that was walked, whether it ended in a proof or not.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Part {
     /// Signature, nonce, selection, PCR values, counters.
@@ -35,6 +60,136 @@ pub enum Part {
 
 /// Evidence to result.
 pub fn verify(input: &Input<'_>, done: &mut dyn FnMut(Part)) -> AttestationResult {
-    let _ = (input, done);
-    todo!()
+    let Input {
+        evidence,
+        challenge,
+        ak_public,
+        policy,
+        history,
+    } = *input;
+    let mut findings = FindingList::new(policy);
+    let mut claims = Claims::default();
+
+    let quoted = prove_quote(evidence, challenge, ak_public);
+    done(Part::Quote);
+    let quoted = match quoted {
+        Ok(quoted) => quoted,
+        Err(finding) => {
+            findings.add(finding);
+            let (verdict, findings) = findings.finish();
+            return AttestationResult {
+                verdict,
+                findings,
+                claims,
+                history: None,
+                full_list_needed: false,
+            };
+        }
+    };
+    claims.quote = Some(quote_claims(&quoted));
+    let rolled_back = appraise::counters(&quoted, history, &mut findings);
+
+    let boot_log = prove_boot_log(evidence, &quoted);
+    done(Part::BootLog);
+    let checkpoint = standing_checkpoint(input, &quoted);
+    let ima = prove_ima(evidence, challenge, checkpoint, &quoted);
+    done(Part::Ima);
+
+    appraise::pcrs(&quoted, policy, &mut findings);
+    match boot_log {
+        Ok(Some(log)) => claims.boot_log = Some(appraise::boot_log(&log, policy, &mut findings)),
+        Ok(None) => appraise::no_boot_log(policy, &mut findings),
+        Err(finding) => findings.add(finding),
+    }
+    let mut clean_to = checkpoint.cloned();
+    let mut full_list_needed = false;
+    match ima {
+        Ok(Some(log)) => {
+            let before = findings.made();
+            claims.ima = Some(appraise::ima(&log, &quoted, policy, &mut findings));
+            if findings.made() == before {
+                clean_to = Some(checkpoint_at(&log, &quoted, ak_public));
+            }
+        }
+        Ok(None) => appraise::no_ima(policy, &mut findings),
+        Err(finding) => {
+            full_list_needed = finding.code == crate::finding::Code::ImaFullListNeeded;
+            findings.add(finding);
+        }
+    }
+    done(Part::Appraisal);
+
+    let ima = if full_list_needed { None } else { clean_to };
+    let history = if rolled_back {
+        history.cloned()
+    } else {
+        Some(history_of(&quoted, policy, ima))
+    };
+    let (verdict, findings) = findings.finish();
+    AttestationResult {
+        verdict,
+        findings,
+        claims,
+        history,
+        full_list_needed,
+    }
+}
+
+/// The checkpoint of an earlier round, if it still stands: the same boot, policy and attestation key.
+fn standing_checkpoint<'a>(input: &Input<'a>, quoted: &QuotedPcrs) -> Option<&'a ImaCheckpoint> {
+    let history = input.history?;
+    let checkpoint = history.ima.as_ref()?;
+    let clock = quoted.clock();
+    let stands = history.policy_digest == input.policy.digest()
+        && checkpoint.reset_count == clock.reset_count
+        && checkpoint.restart_count == clock.restart_count
+        && checkpoint.key == key_digest(input.ak_public);
+    stands.then_some(checkpoint)
+}
+
+fn checkpoint_at(
+    log: &crate::ima::ReplayedImaLog<'_>,
+    quoted: &QuotedPcrs,
+    ak_public: &[u8],
+) -> ImaCheckpoint {
+    let clock = quoted.clock();
+    ImaCheckpoint {
+        entries: log.covered(),
+        pcr10: log.pcr10().to_vec(),
+        reset_count: clock.reset_count,
+        restart_count: clock.restart_count,
+        key: key_digest(ak_public),
+    }
+}
+
+fn history_of(quoted: &QuotedPcrs, policy: &Policy, ima: Option<ImaCheckpoint>) -> History {
+    let clock = quoted.clock();
+    History {
+        reset_count: clock.reset_count,
+        restart_count: clock.restart_count,
+        clock_ms: clock.clock_ms,
+        firmware_version: quoted.firmware_version(),
+        policy_digest: policy.digest(),
+        ima,
+    }
+}
+
+fn quote_claims(quoted: &QuotedPcrs) -> QuoteClaims {
+    let clock = quoted.clock();
+    QuoteClaims {
+        pcrs: quoted.values().to_vec(),
+        reset_count: clock.reset_count,
+        restart_count: clock.restart_count,
+        clock_ms: clock.clock_ms,
+        clock_safe: clock.safe,
+        firmware_version: quoted.firmware_version(),
+    }
+}
+
+fn key_digest(ak_public: &[u8]) -> [u8; 32] {
+    let mut digest = [0; 32];
+    for (to, from) in digest.iter_mut().zip(HashAlg::Sha256.digest(ak_public)) {
+        *to = from;
+    }
+    digest
 }

@@ -69,7 +69,11 @@ impl EventType {
     pub fn binds_data(self) -> bool {
         matches!(
             self,
-            Self::SEPARATOR | Self::S_CRTM_VERSION | Self::EFI_ACTION | Self::EFI_VARIABLE_DRIVER_CONFIG | Self::EFI_VARIABLE_AUTHORITY
+            Self::SEPARATOR
+                | Self::S_CRTM_VERSION
+                | Self::EFI_ACTION
+                | Self::EFI_VARIABLE_DRIVER_CONFIG
+                | Self::EFI_VARIABLE_AUTHORITY
         )
     }
 }
@@ -101,7 +105,10 @@ pub struct BootEvent<'a> {
 impl<'a> BootEvent<'a> {
     /// Its digest for a bank.
     pub fn digest(&self, bank: HashAlg) -> Option<&'a [u8]> {
-        self.digests.iter().find(|(alg, _)| *alg == bank).map(|(_, digest)| *digest)
+        self.digests
+            .iter()
+            .find(|(alg, _)| *alg == bank)
+            .map(|(_, digest)| *digest)
     }
 
     /// Whether a replay extends it.
@@ -112,7 +119,11 @@ impl<'a> BootEvent<'a> {
     /// A short text of what it says about itself; for people, proves nothing.
     pub fn describe(&self) -> String {
         let text = super::facts::efi_variable_name(self.data).unwrap_or_else(|| readable(self.data));
-        if text.is_empty() { self.kind.to_string() } else { format!("{} {text}", self.kind) }
+        if text.is_empty() {
+            self.kind.to_string()
+        } else {
+            format!("{} {text}", self.kind)
+        }
     }
 }
 
@@ -124,12 +135,31 @@ fn readable(data: &[u8]) -> String {
     let data = data.strip_suffix(b"\0").unwrap_or(data);
     // UTF-16 text, as the EFI stub logs it, has a zero behind each ASCII character.
     let wide = data.len() >= 4 && data.iter().skip(1).step_by(2).all(|byte| *byte == 0);
-    let bytes: Vec<u8> = if wide { data.iter().copied().step_by(2).filter(|byte| *byte != 0).collect() } else { data.to_vec() };
-    let plain = bytes.iter().all(|byte| byte.is_ascii_graphic() || matches!(byte, b' ' | b'\t' | b'\n'));
+    let bytes: Vec<u8> = if wide {
+        data.iter()
+            .copied()
+            .step_by(2)
+            .filter(|byte| *byte != 0)
+            .collect()
+    } else {
+        data.to_vec()
+    };
+    let plain = bytes
+        .iter()
+        .all(|byte| byte.is_ascii_graphic() || matches!(byte, b' ' | b'\t' | b'\n'));
     if !plain {
         return String::new();
     }
-    let text: String = bytes.iter().map(|byte| if byte.is_ascii_graphic() { char::from(*byte) } else { ' ' }).collect();
+    let text: String = bytes
+        .iter()
+        .map(|byte| {
+            if byte.is_ascii_graphic() {
+                char::from(*byte)
+            } else {
+                ' '
+            }
+        })
+        .collect();
     let mut short: String = text.trim().chars().take(DESCRIPTION_CHARS).collect();
     if short.len() < text.trim().len() {
         short.push_str("...");

@@ -7,7 +7,9 @@ use crate::pcr::HashAlg;
 use crate::reader::Reader;
 
 /// EFI_GLOBAL_VARIABLE, 8be4df61-93ca-11d2-aa0d-00e098032b8c, as it lies in memory.
-const GLOBAL_VARIABLE: [u8; 16] = [0x61, 0xdf, 0xe4, 0x8b, 0xca, 0x93, 0xd2, 0x11, 0xaa, 0x0d, 0x00, 0xe0, 0x98, 0x03, 0x2b, 0x8c];
+const GLOBAL_VARIABLE: [u8; 16] = [
+    0x61, 0xdf, 0xe4, 0x8b, 0xca, 0x93, 0xd2, 0x11, 0xaa, 0x0d, 0x00, 0xe0, 0x98, 0x03, 0x2b, 0x8c,
+];
 /// Tag of the EFI stub's measurement of the kernel's load options (Linux, `LOAD_OPTIONS_EVENT_TAG_ID`).
 const LOAD_OPTIONS_TAG: u32 = 0x8F3B_22ED;
 /// Longest name of a UEFI variable that is looked at, in characters: the names that matter here have ten or fewer.
@@ -49,7 +51,9 @@ impl ReplayedBootLog<'_> {
             if separators.iter().any(|separator| separator == digest) {
                 return state.unwrap_or(SecureBoot::Unproven);
             }
-            let Some(value) = efi_variable(event.data, "SecureBoot") else { continue };
+            let Some(value) = efi_variable(event.data, "SecureBoot") else {
+                continue;
+            };
             if bank.digest(event.data) != digest {
                 continue;
             }
@@ -67,11 +71,19 @@ impl ReplayedBootLog<'_> {
 
     /// Events of a quoted bank's PCR 8 and 9 that describe a kernel command line (grub's text, the EFI stub's tag).
     fn command_lines(&self) -> usize {
-        let Some(bank) = HashAlg::ALL.into_iter().rev().find(|bank| self.covers(*bank, 8) || self.covers(*bank, 9)) else {
+        let Some(bank) = HashAlg::ALL
+            .into_iter()
+            .rev()
+            .find(|bank| self.covers(*bank, 8) || self.covers(*bank, 9))
+        else {
             return 0;
         };
-        let describes = |event: &&BootEvent<'_>| event.data.starts_with(b"kernel_cmdline") || is_load_options(event.data);
-        self.events_of(bank, 8).chain(self.events_of(bank, 9)).filter(describes).count()
+        let describes =
+            |event: &&BootEvent<'_>| event.data.starts_with(b"kernel_cmdline") || is_load_options(event.data);
+        self.events_of(bank, 8)
+            .chain(self.events_of(bank, 9))
+            .filter(describes)
+            .count()
     }
 
     /// Events whose data does not have the measured digest though their type says it should.
@@ -79,13 +91,18 @@ impl ReplayedBootLog<'_> {
         self.all_events().iter().filter(|event| {
             event.is_extended()
                 && event.kind.binds_data()
-                && event.digests.iter().any(|(bank, digest)| bank.digest(event.data) != *digest)
+                && event
+                    .digests
+                    .iter()
+                    .any(|(bank, digest)| bank.digest(event.data) != *digest)
         })
     }
 }
 
 fn is_load_options(data: &[u8]) -> bool {
-    Reader::new(data).u32_le("a tag").is_ok_and(|tag| tag == LOAD_OPTIONS_TAG)
+    Reader::new(data)
+        .u32_le("a tag")
+        .is_ok_and(|tag| tag == LOAD_OPTIONS_TAG)
 }
 
 /// The value of a UEFI_VARIABLE_DATA, if it is that global variable and nothing follows it.
@@ -105,7 +122,9 @@ pub(super) fn efi_variable_name(data: &[u8]) -> Option<String> {
 fn split_efi_variable(data: &[u8]) -> Option<([u8; 16], String, &[u8])> {
     let mut reader = Reader::new(data);
     let guid = reader.array::<16>("a GUID").ok()?;
-    let name_chars = usize::try_from(reader.u64_le("a name's length").ok()?).ok().filter(|n| *n <= MAX_NAME)?;
+    let name_chars = usize::try_from(reader.u64_le("a name's length").ok()?)
+        .ok()
+        .filter(|n| *n <= MAX_NAME)?;
     let value_len = usize::try_from(reader.u64_le("a value's length").ok()?).ok()?;
     let name = reader.take(name_chars.checked_mul(2)?, "a name").ok()?;
     let value = reader.take(value_len, "a value").ok()?;

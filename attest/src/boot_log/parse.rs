@@ -53,7 +53,9 @@ pub enum BootLogError {
     #[error("boot log header: no bank is listed")]
     NoBanks,
     /// An event has a digest for a bank that the header does not list, or two for one bank.
-    #[error("boot log, event {event}: a digest for bank {alg:#06x}, which the header does not list or which came before")]
+    #[error(
+        "boot log, event {event}: a digest for bank {alg:#06x}, which the header does not list or which came before"
+    )]
     Digest {
         /// The event.
         event: usize,
@@ -100,8 +102,19 @@ impl<'a> BootLog<'a> {
         // The first event has the old form in both kinds of log; its data tells which kind it is.
         let first = sha1_event(&mut reader, 0)?;
         let mut log = match banks(&first)? {
-            Some(banks) => Self { form: Form::CryptoAgile, banks, events: Vec::new() },
-            None => Self { form: Form::Sha1, banks: vec![Bank { alg: HashAlg::Sha1.id(), size: 20 }], events: Vec::new() },
+            Some(banks) => Self {
+                form: Form::CryptoAgile,
+                banks,
+                events: Vec::new(),
+            },
+            None => Self {
+                form: Form::Sha1,
+                banks: vec![Bank {
+                    alg: HashAlg::Sha1.id(),
+                    size: 20,
+                }],
+                events: Vec::new(),
+            },
         };
         log.events.push(first);
         while !reader.is_empty() {
@@ -117,7 +130,10 @@ impl<'a> BootLog<'a> {
         }
         for event in &log.events {
             if event.is_extended() && event.pcr > LAST_PCR {
-                return Err(BootLogError::Pcr { event: event.number, pcr: event.pcr });
+                return Err(BootLogError::Pcr {
+                    event: event.number,
+                    pcr: event.pcr,
+                });
             }
         }
         Ok(log)
@@ -140,19 +156,37 @@ impl<'a> BootLog<'a> {
 }
 
 fn sha1_event<'a>(reader: &mut Reader<'a>, number: usize) -> Result<BootEvent<'a>, BootLogError> {
-    let read = |source| BootLogError::Read { event: number, source };
+    let read = |source| BootLogError::Read {
+        event: number,
+        source,
+    };
     let pcr = reader.u32_le("the PCR index").map_err(read)?;
     let kind = EventType(reader.u32_le("the event type").map_err(read)?);
     let digest = reader.take(20, "a SHA-1 digest").map_err(read)?;
     let data = reader.sized_u32_le(MAX_DATA, "the event data").map_err(read)?;
-    Ok(BootEvent { number, pcr, kind, digests: vec![(HashAlg::Sha1, digest)], data })
+    Ok(BootEvent {
+        number,
+        pcr,
+        kind,
+        digests: vec![(HashAlg::Sha1, digest)],
+        data,
+    })
 }
 
-fn agile_event<'a>(reader: &mut Reader<'a>, number: usize, banks: &[Bank]) -> Result<BootEvent<'a>, BootLogError> {
-    let read = |source| BootLogError::Read { event: number, source };
+fn agile_event<'a>(
+    reader: &mut Reader<'a>,
+    number: usize,
+    banks: &[Bank],
+) -> Result<BootEvent<'a>, BootLogError> {
+    let read = |source| BootLogError::Read {
+        event: number,
+        source,
+    };
     let pcr = reader.u32_le("the PCR index").map_err(read)?;
     let kind = EventType(reader.u32_le("the event type").map_err(read)?);
-    let count = reader.count_u32_le(banks.len(), "the number of digests").map_err(read)?;
+    let count = reader
+        .count_u32_le(banks.len(), "the number of digests")
+        .map_err(read)?;
     let mut digests = Vec::with_capacity(count);
     let mut seen: Vec<u16> = Vec::with_capacity(count);
     for _ in 0..count {
@@ -168,7 +202,13 @@ fn agile_event<'a>(reader: &mut Reader<'a>, number: usize, banks: &[Bank]) -> Re
         }
     }
     let data = reader.sized_u32_le(MAX_DATA, "the event data").map_err(read)?;
-    Ok(BootEvent { number, pcr, kind, digests, data })
+    Ok(BootEvent {
+        number,
+        pcr,
+        kind,
+        digests,
+        data,
+    })
 }
 
 /// The banks that a TCG_EfiSpecIDEvent lists; none if the event is no such header.
@@ -179,10 +219,14 @@ fn banks(first: &BootEvent<'_>) -> Result<Option<Vec<Bank>>, BootLogError> {
     }
     let read = |source| BootLogError::Read { event: 0, source };
     let mut reader = Reader::new(first.data);
-    reader.take(SPEC_ID_03.len(), "the header's signature").map_err(read)?;
+    reader
+        .take(SPEC_ID_03.len(), "the header's signature")
+        .map_err(read)?;
     // platformClass, specVersionMinor, specVersionMajor, specErrata, uintnSize: nothing depends on them.
     reader.take(8, "the header's version").map_err(read)?;
-    let count = reader.count_u32_le(MAX_BANKS, "the number of banks").map_err(read)?;
+    let count = reader
+        .count_u32_le(MAX_BANKS, "the number of banks")
+        .map_err(read)?;
     let mut banks: Vec<Bank> = Vec::with_capacity(count);
     for _ in 0..count {
         let alg = reader.u16_le("a bank's algorithm").map_err(read)?;
@@ -194,7 +238,13 @@ fn banks(first: &BootEvent<'_>) -> Result<Option<Vec<Bank>>, BootLogError> {
         banks.push(Bank { alg, size });
     }
     let vendor = reader.u8("the size of the vendor's data").map_err(read)?;
-    reader.take(usize::from(vendor), "the vendor's data").map_err(read)?;
+    reader
+        .take(usize::from(vendor), "the vendor's data")
+        .map_err(read)?;
     reader.finish("the header").map_err(read)?;
-    if banks.is_empty() { Err(BootLogError::NoBanks) } else { Ok(Some(banks)) }
+    if banks.is_empty() {
+        Err(BootLogError::NoBanks)
+    } else {
+        Ok(Some(banks))
+    }
 }

@@ -66,9 +66,14 @@ impl<'a> BootLog<'a> {
                 continue;
             }
             // The parser lets no extended event through whose PCR is above 23.
-            let Ok(index) = u8::try_from(event.pcr) else { continue };
+            let Ok(index) = u8::try_from(event.pcr) else {
+                continue;
+            };
             let Some(digest) = event.digest(bank) else {
-                return Err(ReplayError::BankMissing { bank, event: Some(event.number) });
+                return Err(ReplayError::BankMissing {
+                    bank,
+                    event: Some(event.number),
+                });
             };
             let value = values.entry(index).or_insert_with(|| initial(bank, 0));
             bank.extend(value, digest);
@@ -81,8 +86,12 @@ impl<'a> BootLog<'a> {
     /// # Errors
     /// The first quoted PCR that it does not explain.
     pub fn replay(self, quoted: &QuotedPcrs) -> Result<ReplayedBootLog<'a>, ReplayError> {
-        let covered: Vec<(HashAlg, u8)> =
-            quoted.values().iter().map(|value| (value.bank, value.index)).filter(|(_, index)| COVERED.contains(index)).collect();
+        let covered: Vec<(HashAlg, u8)> = quoted
+            .values()
+            .iter()
+            .map(|value| (value.bank, value.index))
+            .filter(|(_, index)| COVERED.contains(index))
+            .collect();
         if covered.is_empty() {
             return Err(ReplayError::NothingQuoted);
         }
@@ -121,7 +130,10 @@ impl<'a> ReplayedBootLog<'a> {
     /// The events whose digests the quoted value of a PCR proves; none if that PCR was not quoted.
     pub fn events_of(&self, bank: HashAlg, index: u8) -> impl Iterator<Item = &BootEvent<'a>> {
         let proven = self.covers(bank, index);
-        self.log.events().iter().filter(move |event| proven && event.is_extended() && event.pcr == u32::from(index))
+        self.log
+            .events()
+            .iter()
+            .filter(move |event| proven && event.is_extended() && event.pcr == u32::from(index))
     }
 
     /// Whether the quote proves what the log says of a PCR in a bank.

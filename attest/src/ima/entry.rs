@@ -94,7 +94,12 @@ pub(super) fn fields<'a>(template: Template<'_>, data: &'a [u8]) -> Result<Optio
         Template::Ima => {
             let digest = reader.take(20, "the file's digest")?;
             let path = reader.sized_u32_le(OLD_NAME.len(), "the file's name")?;
-            Fields { algorithm: b"sha1", digest, path, signature: &[] }
+            Fields {
+                algorithm: b"sha1",
+                digest,
+                path,
+                signature: &[],
+            }
         }
         Template::ImaNg | Template::ImaSig => {
             let digest = reader.sized_u32_le(MAX_DIGEST, "the file's digest")?;
@@ -105,7 +110,12 @@ pub(super) fn fields<'a>(template: Template<'_>, data: &'a [u8]) -> Result<Optio
                 &[]
             };
             let (algorithm, digest) = split_digest(digest);
-            Fields { algorithm, digest, path: path.strip_suffix(b"\0").unwrap_or(path), signature }
+            Fields {
+                algorithm,
+                digest,
+                path: path.strip_suffix(b"\0").unwrap_or(path),
+                signature,
+            }
         }
     };
     reader.finish("an IMA entry")?;

@@ -52,7 +52,11 @@ impl<'a> ImaList<'a> {
     /// Takes the bytes and sees which form they have: a binary list begins with a PCR number below 24, a text list with
     /// a digit or a space.
     pub fn new(bytes: &'a [u8]) -> Self {
-        let form = if bytes.first().is_some_and(|byte| *byte >= b' ') { Form::Text } else { Form::Binary };
+        let form = if bytes.first().is_some_and(|byte| *byte >= b' ') {
+            Form::Text
+        } else {
+            Form::Binary
+        };
         Self { bytes, form }
     }
 
@@ -68,7 +72,12 @@ impl<'a> ImaList<'a> {
 
     /// Starts reading.
     pub fn cursor(&self) -> Cursor<'a> {
-        Cursor { reader: Reader::new(self.bytes), form: self.form, number: 0, scratch: Vec::new() }
+        Cursor {
+            reader: Reader::new(self.bytes),
+            form: self.form,
+            number: 0,
+            scratch: Vec::new(),
+        }
     }
 }
 
@@ -93,9 +102,16 @@ impl Cursor<'_> {
         let number = self.number;
         self.number = self.number.saturating_add(1);
         match self.form {
-            Form::Binary => binary(&mut self.reader, number).map_err(|source| ImaError::Read { entry: number, source }),
-            Form::Text => text::line(&mut self.reader, number, &mut self.scratch)
-                .map_err(|expected| ImaError::Line { entry: number, expected }),
+            Form::Binary => binary(&mut self.reader, number).map_err(|source| ImaError::Read {
+                entry: number,
+                source,
+            }),
+            Form::Text => {
+                text::line(&mut self.reader, number, &mut self.scratch).map_err(|expected| ImaError::Line {
+                    entry: number,
+                    expected,
+                })
+            }
         }
         .map(Some)
     }
@@ -115,5 +131,13 @@ fn binary<'a>(reader: &mut Reader<'a>, number: u64) -> Result<ImaEntry<'a>, Read
         reader.sized_u32_le(MAX_DATA, "the template data")?
     };
     let violation = sha1 == [0; 20];
-    Ok(ImaEntry { number, pcr, template, violation, sha1, data: Some(data), fields: entry::fields(template, data)? })
+    Ok(ImaEntry {
+        number,
+        pcr,
+        template,
+        violation,
+        sha1,
+        data: Some(data),
+        fields: entry::fields(template, data)?,
+    })
 }

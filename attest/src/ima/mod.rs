@@ -7,11 +7,14 @@
 //! The template digest that the kernel prints (always SHA-1) is not used: each bank's digest is made from the template
 //! data, as the kernel does since 5.8. Only whether it is zero matters, which marks a violation.
 
+mod boot_aggregate;
 mod entry;
 mod list;
 mod replay;
 mod text;
 
+pub use boot_aggregate::BOOT_AGGREGATE;
+pub(crate) use boot_aggregate::compare as compare_boot_aggregate;
 pub use entry::{Fields, ImaEntry, Template};
 pub use list::{Cursor, Form, ImaError, ImaList};
 pub use replay::{IMA_PCR, ImaReplayError, ReplayedImaLog, Start};

@@ -40,7 +40,9 @@ pub enum ImaReplayError {
         bank: HashAlg,
     },
     /// No prefix leads to the quoted value.
-    #[error("PCR {bank}:10 is {quoted}, which none of the {entries} prefixes of the list leads to; all of it leads to {replayed}")]
+    #[error(
+        "PCR {bank}:10 is {quoted}, which none of the {entries} prefixes of the list leads to; all of it leads to {replayed}"
+    )]
     Mismatch {
         /// A quoted bank.
         bank: HashAlg,
@@ -66,8 +68,20 @@ pub struct ReplayedImaLog<'a> {
 impl Start {
     /// The beginning of the list: PCR 10 at its reset value.
     pub fn of_boot(quoted: &QuotedPcrs) -> Self {
-        let zero = |value: &PcrValue| PcrValue { bank: value.bank, index: IMA_PCR, digest: vec![0; value.bank.digest_len()] };
-        Self { entries: 0, pcr10: quoted.values().iter().filter(|value| value.index == IMA_PCR).map(zero).collect() }
+        let zero = |value: &PcrValue| PcrValue {
+            bank: value.bank,
+            index: IMA_PCR,
+            digest: vec![0; value.bank.digest_len()],
+        };
+        Self {
+            entries: 0,
+            pcr10: quoted
+                .values()
+                .iter()
+                .filter(|value| value.index == IMA_PCR)
+                .map(zero)
+                .collect(),
+        }
     }
 }
 
@@ -79,11 +93,20 @@ impl<'a> ImaList<'a> {
     pub fn replay(self, start: &Start, quoted: &QuotedPcrs) -> Result<ReplayedImaLog<'a>, ImaReplayError> {
         let mut banks: Vec<Running<'_>> = Vec::new();
         for signed in quoted.values().iter().filter(|value| value.index == IMA_PCR) {
-            let from = start.pcr10.iter().find(|value| value.bank == signed.bank && value.index == IMA_PCR);
+            let from = start
+                .pcr10
+                .iter()
+                .find(|value| value.bank == signed.bank && value.index == IMA_PCR);
             let from = from.ok_or(ImaReplayError::NoStart(signed.bank))?;
-            banks.push(Running { bank: signed.bank, now: from.digest.clone(), signed: &signed.digest });
+            banks.push(Running {
+                bank: signed.bank,
+                now: from.digest.clone(),
+                signed: &signed.digest,
+            });
         }
-        let Some(first_bank) = banks.first() else { return Err(ImaReplayError::NotQuoted) };
+        let Some(first_bank) = banks.first() else {
+            return Err(ImaReplayError::NotQuoted);
+        };
         let (bank, signed) = (first_bank.bank, first_bank.signed);
 
         let mut covered = there(&banks).then_some(0_u64);
@@ -100,15 +123,28 @@ impl<'a> ImaList<'a> {
             covered = there(&banks).then_some(read);
         }
         let Some(covered) = covered else {
-            let replayed = banks.first().map(|running| hex::encode(&running.now)).unwrap_or_default();
-            return Err(ImaReplayError::Mismatch { bank, quoted: hex::encode(signed), replayed, entries: read });
+            let replayed = banks
+                .first()
+                .map(|running| hex::encode(&running.now))
+                .unwrap_or_default();
+            return Err(ImaReplayError::Mismatch {
+                bank,
+                quoted: hex::encode(signed),
+                replayed,
+                entries: read,
+            });
         };
         Ok(ReplayedImaLog {
             list: self,
             first: start.entries,
             covered: start.entries.saturating_add(covered),
             uncovered: read.saturating_sub(covered),
-            pcr10: quoted.values().iter().filter(|value| value.index == IMA_PCR).cloned().collect(),
+            pcr10: quoted
+                .values()
+                .iter()
+                .filter(|value| value.index == IMA_PCR)
+                .cloned()
+                .collect(),
         })
     }
 }
@@ -140,7 +176,9 @@ impl ReplayedImaLog<'_> {
         let mut cursor = self.list.cursor();
         for number in self.first..self.covered {
             // The list was read to its end before, so this neither fails nor ends early.
-            let Ok(Some(entry)) = cursor.next_entry() else { return };
+            let Ok(Some(entry)) = cursor.next_entry() else {
+                return;
+            };
             look(number, &entry);
         }
     }

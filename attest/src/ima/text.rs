@@ -19,7 +19,8 @@ pub(super) fn line<'a: 's, 's>(
     let line = reader.take(length, "a line").map_err(|_| "a line")?;
     reader.take(1, "a newline").map_err(|_| "a newline")?;
 
-    let (pcr, sha1, line) = header(line).ok_or("a PCR index, a SHA-1 template digest in hex, and a template's name")?;
+    let (pcr, sha1, line) =
+        header(line).ok_or("a PCR index, a SHA-1 template digest in hex, and a template's name")?;
     let (name, line) = split_once(line, b' ').unwrap_or((line, &[]));
     let template = Template::of(name);
     scratch.clear();
@@ -39,11 +40,15 @@ pub(super) fn line<'a: 's, 's>(
         }
         Template::ImaSig => {
             let (digest, rest) = split_once(line, b' ').ok_or("a digest, a path and a signature")?;
-            let at = rest.iter().rposition(|byte| *byte == b' ').ok_or("a space before the signature")?;
+            let at = rest
+                .iter()
+                .rposition(|byte| *byte == b' ')
+                .ok_or("a space before the signature")?;
             let (path, signature) = rest.split_at_checked(at).ok_or("a path")?;
             push_digest(scratch, digest)?;
             push_sized(scratch, &[path, b"\0"]).ok_or("a shorter path")?;
-            let signature = hex::decode(signature.get(1..).unwrap_or_default()).map_err(|_| "a signature in hex")?;
+            let signature =
+                hex::decode(signature.get(1..).unwrap_or_default()).map_err(|_| "a signature in hex")?;
             push_sized(scratch, &[&signature]).ok_or("a shorter signature")?;
             Some(scratch)
         }
@@ -52,15 +57,30 @@ pub(super) fn line<'a: 's, 's>(
         Some(data) => entry::fields(template, data).map_err(|_| "fields of the template's form")?,
         None => None,
     };
-    Ok(ImaEntry { number, pcr, template, violation: sha1 == [0; 20], sha1, data, fields })
+    Ok(ImaEntry {
+        number,
+        pcr,
+        template,
+        violation: sha1 == [0; 20],
+        sha1,
+        data,
+        fields,
+    })
 }
 
 /// Bytes before the newline that ends the entry: the first one behind which nothing or another entry begins.
 fn line_length(rest: &[u8]) -> Option<usize> {
-    rest.iter().enumerate().filter(|(_, byte)| **byte == b'\n').map(|(at, _)| at).find(|at| {
-        let behind = at.checked_add(1).and_then(|next| rest.get(next..)).unwrap_or_default();
-        behind.is_empty() || header(behind).is_some()
-    })
+    rest.iter()
+        .enumerate()
+        .filter(|(_, byte)| **byte == b'\n')
+        .map(|(at, _)| at)
+        .find(|at| {
+            let behind = at
+                .checked_add(1)
+                .and_then(|next| rest.get(next..))
+                .unwrap_or_default();
+            behind.is_empty() || header(behind).is_some()
+        })
 }
 
 /// `%2d `, 40 hex digits, a space.
@@ -89,7 +109,9 @@ fn push_hex(data: &mut Vec<u8>, digits: &[u8]) -> Option<()> {
 }
 
 fn push_sized(data: &mut Vec<u8>, parts: &[&[u8]]) -> Option<()> {
-    let length = parts.iter().try_fold(0_usize, |sum, part| sum.checked_add(part.len()))?;
+    let length = parts
+        .iter()
+        .try_fold(0_usize, |sum, part| sum.checked_add(part.len()))?;
     data.extend_from_slice(&u32::try_from(length).ok()?.to_le_bytes());
     parts.iter().for_each(|part| data.extend_from_slice(part));
     Some(())

@@ -42,11 +42,18 @@ impl ImaReference {
             return Judgement::Excluded;
         }
         let first = self.digests.partition_point(|golden| *golden.path < *path);
-        let of_path = || self.digests.iter().skip(first).take_while(|golden| *golden.path == *path);
+        let of_path = || {
+            self.digests
+                .iter()
+                .skip(first)
+                .take_while(|golden| *golden.path == *path)
+        };
         if of_path().next().is_none() {
             return Judgement::Unknown;
         }
-        let alg = std::str::from_utf8(algorithm).ok().and_then(|name| name.parse::<HashAlg>().ok());
+        let alg = std::str::from_utf8(algorithm)
+            .ok()
+            .and_then(|name| name.parse::<HashAlg>().ok());
         let mut expected = of_path().filter(|golden| Some(golden.alg) == alg).peekable();
         if expected.peek().is_none() {
             return Judgement::Unsuitable;
@@ -89,19 +96,27 @@ impl Exclusion {
             return Err("excluding / would compare no file at all");
         }
         if typed.contains('*') {
-            return Err("there are no patterns: /opt/x/ excludes everything below it, /opt/x exactly that file");
+            return Err(
+                "there are no patterns: /opt/x/ excludes everything below it, /opt/x exactly that file",
+            );
         }
         if has_odd_components(typed.as_bytes()) {
             return Err("an excluded path has no empty, . or .. components");
         }
         let bytes = typed.as_bytes().into();
-        Ok(if typed.ends_with('/') { Self::Below(bytes) } else { Self::Exactly(bytes) })
+        Ok(if typed.ends_with('/') {
+            Self::Below(bytes)
+        } else {
+            Self::Exactly(bytes)
+        })
     }
 
     fn covers(&self, path: &[u8]) -> bool {
         match self {
             // A path that climbs out again (`/opt/x/../evil`) is not below.
-            Self::Below(prefix) => path.len() > prefix.len() && path.starts_with(prefix) && !has_odd_components(path),
+            Self::Below(prefix) => {
+                path.len() > prefix.len() && path.starts_with(prefix) && !has_odd_components(path)
+            }
             Self::Exactly(exact) => path == &**exact,
         }
     }
@@ -110,7 +125,9 @@ impl Exclusion {
 fn has_odd_components(path: &[u8]) -> bool {
     let inner = path.strip_prefix(b"/").unwrap_or(path);
     let inner = inner.strip_suffix(b"/").unwrap_or(inner);
-    inner.split(|byte| *byte == b'/').any(|part| matches!(part, b"" | b"." | b".."))
+    inner
+        .split(|byte| *byte == b'/')
+        .any(|part| matches!(part, b"" | b"." | b".."))
 }
 
 /// Joins digest lists.
@@ -135,7 +152,10 @@ impl ListBuilder {
     pub(super) fn finish(mut self, exclude: Vec<Exclusion>) -> ImaReference {
         self.digests.sort_unstable();
         self.digests.dedup();
-        ImaReference { digests: self.digests, exclude }
+        ImaReference {
+            digests: self.digests,
+            exclude,
+        }
     }
 }
 
@@ -144,20 +164,43 @@ fn golden(line: &str) -> Result<Golden, String> {
         Some(rest) => (true, rest),
         None => (false, line),
     };
-    let form = || "a line is a digest in hexadecimal digits, two spaces and a path, as sha256sum writes it".to_owned();
+    let form = || {
+        "a line is a digest in hexadecimal digits, two spaces and a path, as sha256sum writes it".to_owned()
+    };
     let (digits, rest) = line.split_once(' ').ok_or_else(form)?;
     // Behind the space comes the mode: another space for text, * for binary.
-    let path = rest.strip_prefix(' ').or_else(|| rest.strip_prefix('*')).filter(|path| !path.is_empty()).ok_or_else(form)?;
+    let path = rest
+        .strip_prefix(' ')
+        .or_else(|| rest.strip_prefix('*'))
+        .filter(|path| !path.is_empty())
+        .ok_or_else(form)?;
     let digest = hex::decode(digits).map_err(|_| form())?;
     let alg = match digest.len() {
-        20 => return Err("SHA-1 digests are not accepted: two files can share one; measure with ima_hash=sha256".to_owned()),
+        20 => {
+            return Err(
+                "SHA-1 digests are not accepted: two files can share one; measure with ima_hash=sha256"
+                    .to_owned(),
+            );
+        }
         32 => HashAlg::Sha256,
         48 => HashAlg::Sha384,
         64 => HashAlg::Sha512,
-        other => return Err(format!("a digest of {other} bytes is of no algorithm known here (sha256 has 32)")),
+        other => {
+            return Err(format!(
+                "a digest of {other} bytes is of no algorithm known here (sha256 has 32)"
+            ));
+        }
     };
-    let path = if escaped { unescape(path)? } else { path.as_bytes().to_vec() };
-    Ok(Golden { path: path.into(), alg, digest: digest.into() })
+    let path = if escaped {
+        unescape(path)?
+    } else {
+        path.as_bytes().to_vec()
+    };
+    Ok(Golden {
+        path: path.into(),
+        alg,
+        digest: digest.into(),
+    })
 }
 
 /// GNU coreutils: a backslash before the digest says that the path has `\\`, `\n` and `\r`.
@@ -170,7 +213,12 @@ fn unescape(path: &str) -> Result<Vec<u8>, String> {
                 Some(b'\\') => b'\\',
                 Some(b'n') => b'\n',
                 Some(b'r') => b'\r',
-                _ => return Err("after a leading backslash, a backslash in the path stands before \\, n or r".to_owned()),
+                _ => {
+                    return Err(
+                        "after a leading backslash, a backslash in the path stands before \\, n or r"
+                            .to_owned(),
+                    );
+                }
             },
             other => other,
         });
@@ -180,7 +228,10 @@ fn unescape(path: &str) -> Result<Vec<u8>, String> {
 
 /// One line of a list, as `sha256sum` writes it.
 pub(crate) fn line(digest: &[u8], path: &str) -> String {
-    let escaped = path.replace('\\', "\\\\").replace('\n', "\\n").replace('\r', "\\r");
+    let escaped = path
+        .replace('\\', "\\\\")
+        .replace('\n', "\\n")
+        .replace('\r', "\\r");
     let mark = if escaped == path { "" } else { "\\" };
     format!("{mark}{}  {escaped}\n", hex::encode(digest))
 }
