@@ -208,7 +208,12 @@ fn a_dead_tpm_leaves_the_lists_alone() {
 fn forge(running: &Running, words: &[&str]) -> Result<String, String> {
     let (verb, rest) = words.split_first().unwrap();
     let output = Command::new(env!("CARGO_BIN_EXE_lazaret-forge"))
-        .args([verb, "--swtpm", &format!("127.0.0.1:{}", running.port), "--dir"])
+        .args([
+            verb,
+            "--swtpm",
+            format!("127.0.0.1:{}", running.port).as_str(),
+            "--dir",
+        ])
         .arg(running.directory.path().join("host"))
         .args(rest)
         .output()
