@@ -109,11 +109,13 @@ pub enum Error {
         /// How many there are.
         found: usize,
     },
-    /// The BMC does not offer to force the power off.
-    #[error("{method}: the BMC offers no ForceOff for this system, only {offered}")]
-    NoForceOff {
+    /// The BMC does not offer what is needed.
+    #[error("{method}: the BMC offers no {wanted} for this system, only {offered}")]
+    NotOffered {
         /// The method.
         method: String,
+        /// The reset type wanted.
+        wanted: &'static str,
         /// What it offers.
         offered: String,
     },
@@ -163,7 +165,7 @@ impl Error {
             | Self::Refused { .. }
             | Self::Unreadable { .. }
             | Self::WhichSystem { .. }
-            | Self::NoForceOff { .. }
+            | Self::NotOffered { .. }
             | Self::Agent { .. }
             | Self::Deadline { .. }
             | Self::StaysOn { .. } => false,
