@@ -38,6 +38,16 @@ pub enum FenceMethod {
     },
 }
 
+impl FenceMethod {
+    /// Where its password is.
+    pub fn password(&self) -> Option<&SecretSource> {
+        match self {
+            Self::Redfish { password, .. } => Some(password),
+            Self::Agent { password, .. } => password.as_ref(),
+        }
+    }
+}
+
 /// How a server's certificate is trusted.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ServerTrust {

@@ -13,7 +13,9 @@ mod cloud;
 mod error;
 mod fence;
 pub mod file;
+mod place;
 mod resolve;
+mod resolve_hosts;
 mod response;
 pub mod secret;
 
@@ -193,3 +195,6 @@ impl Config {
         resolve::secrets(self)
     }
 }
+
+#[cfg(test)]
+mod tests;

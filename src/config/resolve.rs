@@ -1,21 +1,509 @@
-//! From the configuration as typed to the configuration in use.
+//! From the configuration as typed to the configuration in use: every value is turned into what it means, or refused.
 
-use std::path::Path;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::str::FromStr as _;
+use std::time::Duration;
 
 use url::Url;
 
+use super::file::{ConfigFile, InlineSecret, NotifyTable, OpenStackTable, ResponseTable};
+use super::place::Place;
 use super::secret::SecretSource;
-use super::{Config, ConfigError};
+use super::{
+    Agents, Appraisal, Config, ConfigError, Endpoints, Enrolment, FenceTimes, Identity, Interface, LocalDisk,
+    Log, LogFormat, Login, OpenStack, Recovery, Response, ResponseMode, Schedule, Store, Webhook,
+    resolve_hosts,
+};
 use crate::ids::HostName;
 
-pub(super) fn resolve(_text: &str, _path: &Path) -> Result<Config, ConfigError> {
-    todo!()
+/// A day: no single wait is longer.
+const DAY_S: u64 = 86_400;
+
+pub(super) fn resolve(text: &str, path: &Path) -> Result<Config, ConfigError> {
+    let (file, place) = Place::read(text, path)?;
+    let resolver = Resolver {
+        place,
+        inline_allowed: file.allow_inline_secrets,
+    };
+    resolver.config(file, path)
 }
 
-pub(super) fn filled_url(_template: &str, _host: &HostName) -> Result<Url, ConfigError> {
-    todo!()
+/// The address that a template gives for a host.
+pub(super) fn filled_url(template: &str, host: &HostName) -> Result<Url, ConfigError> {
+    Url::parse(&template.replace("{host}", host.as_str())).map_err(|error| ConfigError::Template {
+        template: template.to_owned(),
+        host: host.to_string(),
+        reason: error.to_string(),
+    })
 }
 
-pub(super) fn secrets(_config: &Config) -> Vec<(String, &SecretSource)> {
-    todo!()
+/// A file being resolved.
+pub(super) struct Resolver<'a> {
+    pub(super) place: Place<'a>,
+    inline_allowed: bool,
+}
+
+impl Resolver<'_> {
+    fn config(&self, file: ConfigFile, path: &Path) -> Result<Config, ConfigError> {
+        let openstack = file
+            .openstack
+            .as_ref()
+            .map(|table| self.openstack(table))
+            .transpose()?;
+        let response = self.response(&file.response)?;
+        if response.mode == ResponseMode::Enforce && openstack.is_none() {
+            return Err(self.place.refuse(
+                "response.mode",
+                "\"enforce\" without a cloud",
+                "add a table [openstack], or write \"observe\"",
+            ));
+        }
+        let cron_text = &file.schedule.cron;
+        Ok(Config {
+            path: path.to_owned(),
+            store: Store {
+                path: self.absolute("store.path", &file.store.path)?,
+                evidence_retention: Duration::from_secs(
+                    self.between(
+                        "store.evidence_retention_days",
+                        file.store.evidence_retention_days,
+                        1,
+                        36_500,
+                    )? * DAY_S,
+                ),
+            },
+            identity: Identity {
+                directory: self.absolute("identity.directory", &file.identity.directory)?,
+            },
+            openstack,
+            agents: self.agents(&file)?,
+            enrolment: Enrolment {
+                roots: self.absolute("enrolment.roots", &file.enrolment.roots)?,
+            },
+            schedule: Schedule {
+                cron: cron::Schedule::from_str(cron_text).map_err(|_| {
+                    self.place.refuse(
+                        "schedule.cron",
+                        format!("\"{cron_text}\" is no schedule"),
+                        "write six fields: second minute hour day month weekday, such as \"0 */10 * * * *\"",
+                    )
+                })?,
+                jitter: self.seconds("schedule.jitter_s", file.schedule.jitter_s, 0)?,
+                concurrency: usize::try_from(self.between(
+                    "schedule.concurrency",
+                    u64::try_from(file.schedule.concurrency).unwrap_or(u64::MAX),
+                    1,
+                    1024,
+                )?)
+                .unwrap_or(1),
+                round_deadline: self.seconds(
+                    "schedule.round_deadline_s",
+                    file.schedule.round_deadline_s,
+                    1,
+                )?,
+                confirm_after: self.seconds("schedule.confirm_after_s", file.schedule.confirm_after_s, 0)?,
+            },
+            appraisal: Appraisal {
+                policy_template: self.policy_template(&file.appraisal.policy)?,
+                pcrs: file.appraisal.pcrs.parse().map_err(|error| {
+                    self.place.refuse(
+                        "appraisal.pcrs",
+                        format!("\"{}\": {error}", file.appraisal.pcrs),
+                        "write banks and registers, such as \"sha256:0,1,7+sha1:10\"",
+                    )
+                })?,
+            },
+            response,
+            fence: FenceTimes {
+                off_polls: self.count("fence.off_polls", file.fence.off_polls, 1, 100)?,
+                off_poll_interval: self.seconds(
+                    "fence.off_poll_interval_s",
+                    file.fence.off_poll_interval_s,
+                    1,
+                )?,
+                off_deadline: self.seconds("fence.off_deadline_s", file.fence.off_deadline_s, 1)?,
+                heartbeat_silence: self.seconds(
+                    "fence.heartbeat_silence_s",
+                    file.fence.heartbeat_silence_s,
+                    1,
+                )?,
+            },
+            hosts: resolve_hosts::hosts(self, file.host)?,
+            notify: self.webhook(&file.notify)?,
+            log: Log {
+                format: self.one_of(
+                    "log.format",
+                    &file.log.format,
+                    &[("text", LogFormat::Text), ("json", LogFormat::Json)],
+                )?,
+                filter: {
+                    let filter = &file.log.filter;
+                    tracing_subscriber::EnvFilter::try_new(filter).map_err(|error| {
+                        self.place.refuse(
+                            "log.filter",
+                            format!("\"{filter}\": {error}"),
+                            "write a level, or levels by module: \"info,lazaret::respond=debug\"",
+                        )
+                    })?;
+                    filter.clone()
+                },
+            },
+        })
+    }
+
+    fn openstack(&self, table: &OpenStackTable) -> Result<OpenStack, ConfigError> {
+        let auth_url = self.required("openstack.auth_url", table.auth_url.as_deref())?;
+        let endpoint = |service: &str, text: &Option<String>| {
+            text.as_deref()
+                .map(|text| self.http_url(&format!("openstack.endpoints.{service}"), text))
+                .transpose()
+        };
+        Ok(OpenStack {
+            auth_url: self.http_url("openstack.auth_url", auth_url)?,
+            region: table.region.clone(),
+            interface: self.one_of(
+                "openstack.interface",
+                &table.interface,
+                &[
+                    ("public", Interface::Public),
+                    ("internal", Interface::Internal),
+                    ("admin", Interface::Admin),
+                ],
+            )?,
+            ca_file: self.optional_absolute("openstack.ca_file", table.ca_file.as_ref())?,
+            timeout: self.seconds("openstack.timeout_s", table.timeout_s, 1)?,
+            login: self.login(table)?,
+            endpoints: Endpoints {
+                compute: endpoint("compute", &table.endpoints.compute)?,
+                instance_ha: endpoint("instance-ha", &table.endpoints.instance_ha)?,
+                placement: endpoint("placement", &table.endpoints.placement)?,
+                key_manager: endpoint("key-manager", &table.endpoints.key_manager)?,
+            },
+        })
+    }
+
+    fn login(&self, table: &OpenStackTable) -> Result<Login, ConfigError> {
+        let password = self.secret(
+            "openstack.password",
+            table.password.as_ref(),
+            table.password_file.as_ref(),
+            table.password_credential.as_ref(),
+        )?;
+        let secret = self.secret(
+            "openstack.application_credential_secret",
+            table.application_credential_secret.as_ref(),
+            table.application_credential_secret_file.as_ref(),
+            table.application_credential_secret_credential.as_ref(),
+        )?;
+        match (&table.username, &table.application_credential_id) {
+            (Some(_), Some(_)) => Err(self.place.refuse(
+                "openstack.application_credential_id",
+                "two logins at once",
+                "keep either username or application_credential_id",
+            )),
+            (None, None) => Err(self.place.refuse(
+                "openstack",
+                "no login",
+                "add username, project and password_file, or application_credential_id and \
+                 application_credential_secret_file",
+            )),
+            (Some(username), None) => Ok(Login::Password {
+                username: username.clone(),
+                user_domain: table.user_domain.clone(),
+                project: self
+                    .required("openstack.project", table.project.as_deref())?
+                    .to_owned(),
+                project_domain: table.project_domain.clone(),
+                password: self.required_secret("openstack.password", password)?,
+            }),
+            (None, Some(id)) => Ok(Login::ApplicationCredential {
+                id: id.clone(),
+                secret: self.required_secret("openstack.application_credential_secret", secret)?,
+            }),
+        }
+    }
+
+    fn agents(&self, file: &ConfigFile) -> Result<Agents, ConfigError> {
+        let template = &file.agents.url_template;
+        let allowed = "write an https address with {host} in it, such as \"https://{host}:7990\"";
+        let sample = Url::parse(&template.replace("{host}", "h"));
+        let https = sample.is_ok_and(|url| url.scheme() == "https" && url.has_host());
+        if !https || !template.contains("{host}") {
+            return Err(self
+                .place
+                .refuse("agents.url_template", format!("\"{template}\""), allowed));
+        }
+        Ok(Agents {
+            url_template: template.clone(),
+            connect_timeout: self.seconds("agents.connect_timeout_s", file.agents.connect_timeout_s, 1)?,
+            answer_timeout: self.seconds("agents.answer_timeout_s", file.agents.answer_timeout_s, 1)?,
+            ca_file: self.optional_absolute("agents.ca_file", file.agents.ca_file.as_ref())?,
+        })
+    }
+
+    fn policy_template(&self, template: &str) -> Result<String, ConfigError> {
+        let rest = template.replace("{host}", "h");
+        if rest.contains(['{', '}']) || !Path::new(&rest).is_absolute() {
+            return Err(self.place.refuse(
+                "appraisal.policy",
+                format!("\"{template}\""),
+                "write an absolute path; {host} in it stands for the host's name, and nothing else in braces is known",
+            ));
+        }
+        Ok(template.to_owned())
+    }
+
+    fn response(&self, table: &ResponseTable) -> Result<Response, ConfigError> {
+        if table.quarantine_aggregate.is_empty() || table.quarantine_aggregate.len() > 255 {
+            return Err(self.place.refuse(
+                "response.quarantine_aggregate",
+                "no name that nova takes",
+                "write 1 to 255 characters",
+            ));
+        }
+        Ok(Response {
+            mode: self.one_of(
+                "response.mode",
+                &table.mode,
+                &[
+                    ("observe", ResponseMode::Observe),
+                    ("enforce", ResponseMode::Enforce),
+                ],
+            )?,
+            recovery: self.one_of(
+                "response.recovery",
+                &table.recovery,
+                &[("masakari", Recovery::Masakari), ("nova", Recovery::Nova)],
+            )?,
+            quarantine_aggregate: table.quarantine_aggregate.clone(),
+            local_disk: self.one_of(
+                "response.local_disk",
+                &table.local_disk,
+                &[("hold", LocalDisk::Hold), ("rebuild", LocalDisk::Rebuild)],
+            )?,
+            step_deadline: self.seconds("response.step_deadline_s", table.step_deadline_s, 1)?,
+            step_attempts: self.count("response.step_attempts", table.step_attempts, 1, 1000)?,
+            masakari_deadline: self.seconds("response.masakari_deadline_s", table.masakari_deadline_s, 1)?,
+            evacuation_deadline: self.seconds(
+                "response.evacuation_deadline_s",
+                table.evacuation_deadline_s,
+                1,
+            )?,
+            lease_duration: Duration::from_secs(self.between(
+                "response.lease_s",
+                table.lease_s,
+                5,
+                crate::store::LONGEST_LEASE.as_secs(),
+            )?),
+            max_cases: self.count("response.max_cases", table.max_cases, 0, 100_000)?,
+            window: self.seconds("response.window_s", table.window_s, 1)?,
+            keep_hosts: self.count("response.keep_hosts", table.keep_hosts, 0, 100_000)?,
+        })
+    }
+
+    fn webhook(&self, table: &NotifyTable) -> Result<Option<Webhook>, ConfigError> {
+        let secret = self.secret(
+            "notify.webhook_secret",
+            table.webhook_secret.as_ref(),
+            table.webhook_secret_file.as_ref(),
+            table.webhook_secret_credential.as_ref(),
+        )?;
+        let Some(url) = &table.webhook_url else {
+            return match secret {
+                None => Ok(None),
+                Some(_) => Err(self.place.refuse(
+                    "notify.webhook_url",
+                    "missing, though a secret for it is there",
+                    "add it, or remove the secret",
+                )),
+            };
+        };
+        Ok(Some(Webhook {
+            url: self.https_url("notify.webhook_url", url)?,
+            secret,
+        }))
+    }
+
+    /// Exactly one, or none, of the three ways in which a secret is given.
+    pub(super) fn secret(
+        &self,
+        key: &str,
+        inline: Option<&InlineSecret>,
+        file: Option<&PathBuf>,
+        credential: Option<&String>,
+    ) -> Result<Option<SecretSource>, ConfigError> {
+        let given =
+            usize::from(inline.is_some()) + usize::from(file.is_some()) + usize::from(credential.is_some());
+        if given > 1 {
+            return Err(self.place.refuse(
+                key,
+                "given more than once",
+                format!("keep one of {key}_file and {key}_credential"),
+            ));
+        }
+        if let Some(InlineSecret(secret)) = inline {
+            if !self.inline_allowed {
+                return Err(self.place.refuse(
+                    key,
+                    "a secret in the configuration itself",
+                    format!(
+                        "put it into a file of its own and name that with {key}_file, or set allow_inline_secrets = true"
+                    ),
+                ));
+            }
+            return Ok(Some(SecretSource::Inline(secret.clone())));
+        }
+        if let Some(path) = file {
+            return Ok(Some(SecretSource::File(
+                self.absolute(&format!("{key}_file"), path)?,
+            )));
+        }
+        let Some(name) = credential else { return Ok(None) };
+        let harmless = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_');
+        if name.is_empty() || name.starts_with('.') || !name.chars().all(harmless) {
+            return Err(self.place.refuse(
+                &format!("{key}_credential"),
+                format!("\"{name}\" is no name of a systemd credential"),
+                "write letters, digits, `.`, `-` and `_`, as in LoadCredential=name:/path",
+            ));
+        }
+        Ok(Some(SecretSource::Credential(name.clone())))
+    }
+
+    pub(super) fn required_secret(
+        &self,
+        key: &str,
+        secret: Option<SecretSource>,
+    ) -> Result<SecretSource, ConfigError> {
+        secret.ok_or_else(|| {
+            self.place.refuse(
+                key,
+                "missing",
+                format!("add {key}_file with the path of the file that holds it"),
+            )
+        })
+    }
+
+    pub(super) fn required<'t>(&self, key: &str, text: Option<&'t str>) -> Result<&'t str, ConfigError> {
+        text.filter(|text| !text.is_empty()).ok_or_else(|| {
+            self.place
+                .refuse(key, "missing", "this key has no default: add it")
+        })
+    }
+
+    /// An address; of another machine only with TLS.
+    pub(super) fn https_url(&self, key: &str, text: &str) -> Result<Url, ConfigError> {
+        let url = self.http_url(key, text)?;
+        let local = matches!(url.host_str(), Some("localhost" | "127.0.0.1" | "[::1]"));
+        if url.scheme() != "https" && !local {
+            return Err(self.place.refuse(
+                key,
+                format!("\"{text}\" is not protected"),
+                "write an https address; http is for this machine only",
+            ));
+        }
+        Ok(url)
+    }
+
+    pub(super) fn http_url(&self, key: &str, text: &str) -> Result<Url, ConfigError> {
+        let allowed = "write an address such as \"https://cloud.example:5000/v3\", without user and password";
+        let url = Url::parse(text).map_err(|error| {
+            self.place
+                .refuse(key, format!("\"{text}\" is no address ({error})"), allowed)
+        })?;
+        if !matches!(url.scheme(), "http" | "https") {
+            return Err(self.place.refuse(
+                key,
+                format!("\"{}\" is neither http nor https", url.scheme()),
+                allowed,
+            ));
+        }
+        if !url.username().is_empty() || url.password().is_some() {
+            return Err(self
+                .place
+                .refuse(key, "an address with a user or password in it", allowed));
+        }
+        Ok(url)
+    }
+
+    pub(super) fn absolute(&self, key: &str, path: &Path) -> Result<PathBuf, ConfigError> {
+        if !path.is_absolute() {
+            return Err(self.place.refuse(
+                key,
+                format!("\"{}\"", path.display()),
+                "write an absolute path: the daemon has no directory of its own to begin from",
+            ));
+        }
+        Ok(path.to_owned())
+    }
+
+    pub(super) fn optional_absolute(
+        &self,
+        key: &str,
+        path: Option<&PathBuf>,
+    ) -> Result<Option<PathBuf>, ConfigError> {
+        path.map(|path| self.absolute(key, path)).transpose()
+    }
+
+    pub(super) fn one_of<T: Copy>(&self, key: &str, text: &str, all: &[(&str, T)]) -> Result<T, ConfigError> {
+        all.iter()
+            .find(|(name, _)| *name == text)
+            .map(|(_, value)| *value)
+            .ok_or_else(|| {
+                let names: Vec<_> = all.iter().map(|(name, _)| format!("\"{name}\"")).collect();
+                self.place.refuse(
+                    key,
+                    format!("\"{text}\" is not known"),
+                    format!("write {}", names.join(" or ")),
+                )
+            })
+    }
+
+    fn seconds(&self, key: &str, value: u64, least: u64) -> Result<Duration, ConfigError> {
+        self.between(key, value, least, DAY_S).map(Duration::from_secs)
+    }
+
+    fn count(&self, key: &str, value: u32, least: u64, most: u64) -> Result<u32, ConfigError> {
+        self.between(key, value.into(), least, most).map(|_| value)
+    }
+
+    fn between(&self, key: &str, value: u64, least: u64, most: u64) -> Result<u64, ConfigError> {
+        if value < least || value > most {
+            return Err(self.place.refuse(
+                key,
+                value.to_string(),
+                format!("write a number from {least} to {most}"),
+            ));
+        }
+        Ok(value)
+    }
+}
+
+/// Every secret that is referred to, with the key that names it.
+pub(super) fn secrets(config: &Config) -> Vec<(String, &SecretSource)> {
+    let mut all = Vec::new();
+    match config.openstack.as_ref().map(|cloud| &cloud.login) {
+        Some(Login::Password { password, .. }) => all.push(("openstack.password".to_owned(), password)),
+        Some(Login::ApplicationCredential { secret, .. }) => {
+            all.push(("openstack.application_credential_secret".to_owned(), secret));
+        }
+        None => {}
+    }
+    if let Some(secret) = config.notify.as_ref().and_then(|webhook| webhook.secret.as_ref()) {
+        all.push(("notify.webhook_secret".to_owned(), secret));
+    }
+    let fences: BTreeMap<_, _> = config
+        .hosts
+        .iter()
+        .map(|(host, settings)| (host, &settings.fence))
+        .collect();
+    for (host, methods) in fences {
+        for (index, method) in methods.iter().enumerate() {
+            if let Some(secret) = method.password() {
+                all.push((format!("host {host}, fence[{}].password", index + 1), secret));
+            }
+        }
+    }
+    all
 }

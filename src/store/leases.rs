@@ -6,6 +6,9 @@ use super::{Store, StoreError};
 use crate::clock::Timestamp;
 use crate::ids::{CaseId, HostName};
 
+/// No lease lasts longer. One that claims to was taken by a clock that was ahead, and is free.
+pub const LONGEST_LEASE: Duration = Duration::from_secs(600);
+
 /// What is leased.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum LeaseKind {

@@ -23,7 +23,7 @@ pub use error::{EnrolError, RecordError, SpendError, StoreError};
 pub use hosts::{Enrolment, Host, LastResult, NewHost};
 pub use journal::{JournalEntry, Phase};
 pub use json::Json;
-pub use leases::{Lease, LeaseKind};
+pub use leases::{LONGEST_LEASE, Lease, LeaseKind};
 pub use outbox::{NewNotification, Notification};
 pub use rounds::{Purpose, Recording, Round};
 
