@@ -1,1 +1,81 @@
 //! From a verdict to a host out of service.
+//!
+//! [`decide`], [`guard`], [`plan`] and [`saga`] are pure and make every choice. [`Respond::on_round`] writes a
+//! round and all that follows from it in one transaction; the [`driver`] carries plans out and chooses nothing.
+
+pub mod decide;
+pub mod guard;
+mod instance;
+mod inventory;
+pub mod plan;
+pub mod saga;
+
+pub mod journal;
+mod fencing;
+mod on_round;
+pub mod driver;
+pub mod steps;
+
+pub mod notify;
+pub mod webhook;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use tokio::sync::{Mutex, Notify};
+use tokio::task::JoinHandle;
+
+use crate::clock::Clock;
+use crate::config::Response;
+use crate::ids::HostName;
+use crate::openstack::{Cloud, Error};
+use crate::store::Store;
+
+pub use decide::Decision;
+pub use fencing::{Fencing, HostFence};
+pub use instance::{Data, PlannedInstance, Way};
+pub use inventory::{Inventory, Masakari};
+
+/// The response: decides what follows from rounds, and carries cases out.
+///
+/// One for each process. All state that matters is in the store and in the world.
+pub struct Respond {
+    store: Store,
+    cloud: Option<Arc<Cloud>>,
+    config: Response,
+    fencing: Fencing,
+    clock: Arc<dyn Clock>,
+    /// Names this process in leases.
+    owner: String,
+    /// Wakes the driver when a case was opened here.
+    opened: Notify,
+    /// Cases of this process are opened one after another, so that each sees the ones before it.
+    opening: Mutex<()>,
+    /// Inventories that are read while a condemnation is being confirmed.
+    ahead: Mutex<HashMap<HostName, JoinHandle<Result<Inventory, Error>>>>,
+}
+
+impl Respond {
+    /// A response with these parts. `owner` has to be unique for each process, such as host name, process id and
+    /// some randomness. Without a cloud nothing can be quarantined: only mode `observe` makes sense then.
+    pub fn new(
+        store: Store,
+        cloud: Option<Arc<Cloud>>,
+        config: Response,
+        fencing: Fencing,
+        clock: Arc<dyn Clock>,
+        owner: String,
+    ) -> Self {
+        Self {
+            store,
+            cloud,
+            config,
+            fencing,
+            clock,
+            owner,
+            opened: Notify::new(),
+            opening: Mutex::new(()),
+            ahead: Mutex::new(HashMap::new()),
+        }
+    }
+}

@@ -1,0 +1,68 @@
+//! What the journal of a case holds, as types; and how plans and details become the store's documents.
+
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
+use crate::store::{Case, JournalEntry, Json, Phase};
+
+use super::plan::{Plan, Planning};
+use super::saga::Step;
+
+/// What an `after`, `error` or `note` entry of a step says.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Entry {
+    /// In words, for people.
+    pub says: String,
+    /// In values, for machines; what they are depends on the step.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seen: Option<serde_json::Value>,
+}
+
+impl Entry {
+    /// Words only.
+    pub fn says(words: impl Into<String>) -> Self {
+        Self { says: words.into(), seen: None }
+    }
+
+    /// Words, and what was seen.
+    pub fn with<T: Serialize>(words: impl Into<String>, seen: &T) -> Self {
+        Self { says: words.into(), seen: serde_json::to_value(seen).ok() }
+    }
+
+    /// As the store keeps it.
+    pub fn json(&self) -> Json {
+        json(self)
+    }
+
+    /// Back from the journal; an entry of another writer shows as its own text.
+    pub fn read(detail: &Json) -> Self {
+        value(detail).unwrap_or_else(|| match detail.as_str() {
+            "{}" => Self::says(""),
+            other => Self::says(other),
+        })
+    }
+}
+
+/// The plan of a case: the one that it was opened with, or the one that the step `plan` made later.
+pub fn plan_of(case: &Case, journal: &[JournalEntry]) -> Option<Plan> {
+    let later = journal
+        .iter()
+        .rev()
+        .filter(|entry| entry.step == Step::Plan.as_str() && entry.phase == Phase::After)
+        .find_map(|entry| serde_json::from_value(Entry::read(&entry.detail).seen?).ok());
+    later.or_else(|| match value(&case.plan)? {
+        Planning::Made(plan) => Some(*plan),
+        Planning::Later { .. } => None,
+    })
+}
+
+/// A value as a document. Our own types have no maps with keys that JSON lacks, so this cannot fail; should it,
+/// the document says so rather than vanish.
+pub fn json<T: Serialize + ?Sized>(value: &T) -> Json {
+    Json::of(value).unwrap_or_else(|error| Json::from(serde_json::json!({ "unwritable": error.to_string() })))
+}
+
+/// A document as a value; `None` when it is none.
+pub fn value<T: DeserializeOwned>(json: &Json) -> Option<T> {
+    json.read().ok()
+}

@@ -1,0 +1,310 @@
+//! From an inventory to a plan with every choice made; pure. The driver only carries it out.
+
+use serde::{Deserialize, Serialize};
+
+use crate::clock::Timestamp;
+use crate::config::{self, LocalDisk};
+use crate::ids::{CaseId, HostName, ServiceId};
+use crate::openstack::{DISABLED_REASON_MAX, Migration, MigrationKind, Phase};
+
+use super::guard::Hold;
+use super::instance::{PlannedInstance, Way};
+use super::inventory::{Inventory, Masakari};
+use super::saga::{self, Step};
+
+/// The version of the plan's shape.
+const VERSION: u32 = 1;
+
+/// What a case is opened with.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "plan", rename_all = "kebab-case")]
+pub enum Planning {
+    /// Everything is decided.
+    Made(Box<Plan>),
+    /// The cloud did not answer in time; planned by the first step, before anything is touched.
+    Later {
+        /// Why.
+        because: String,
+    },
+}
+
+/// Everything that will be done.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Plan {
+    /// The version of this shape.
+    pub version: u32,
+    /// The case.
+    pub case: CaseId,
+    /// The host.
+    pub host: HostName,
+    /// When it was made.
+    pub made_at: Timestamp,
+    /// The steps in their order.
+    pub steps: Vec<PlannedStep>,
+    /// The compute service, as it was found.
+    pub service: ServiceBefore,
+    /// The reason that nova is given.
+    pub disabled_reason: String,
+    /// The aggregate that the host joins.
+    pub quarantine_aggregate: String,
+    /// The aggregates that it was in; it stays in them, and a release compares.
+    pub aggregates: Vec<AggregateBefore>,
+    /// The fencing methods, in the order to try.
+    pub fence: Vec<String>,
+    /// Who rebuilds the instances.
+    pub recovery: Recovery,
+    /// What becomes of instances that are found later on the host, by the same rules.
+    pub local_disk: LocalDisk,
+    /// Each instance, with its way out.
+    pub instances: Vec<PlannedInstance>,
+    /// What a person should know.
+    pub warnings: Vec<String>,
+    /// Limits that it is over; not empty: it waits for a person.
+    pub holds: Vec<Hold>,
+}
+
+/// One step.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PlannedStep {
+    /// Its name.
+    pub step: String,
+    /// What it will do, in words.
+    pub does: String,
+}
+
+/// The compute service before the case.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ServiceBefore {
+    /// nova's id.
+    pub id: ServiceId,
+    /// Its zone.
+    pub zone: Option<String>,
+    /// Whether it was enabled.
+    pub enabled: bool,
+    /// Why not.
+    pub disabled_reason: Option<String>,
+    /// Whether nova was told that it is down.
+    pub forced_down: bool,
+}
+
+/// An aggregate that the host was in before the case.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AggregateBefore {
+    /// nova's number.
+    pub id: u64,
+    /// Its name.
+    pub name: String,
+    /// Its zone.
+    pub availability_zone: Option<String>,
+}
+
+/// Who rebuilds the instances elsewhere.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "by", rename_all = "kebab-case")]
+pub enum Recovery {
+    /// Masakari, told that the host is off.
+    Masakari {
+        /// The segment that the host is in, where that is known.
+        segment: Option<String>,
+        /// Why.
+        because: String,
+    },
+    /// Lazaret itself, one nova evacuation for each instance.
+    Nova {
+        /// Masakari knows the host: it is put under maintenance there first, so that none runs beside us.
+        pause_masakari: bool,
+        /// Why.
+        because: String,
+    },
+}
+
+/// What a plan is made for.
+#[derive(Debug, Clone)]
+pub struct Order<'a> {
+    /// The case.
+    pub case: &'a CaseId,
+    /// What condemned the host, in one line.
+    pub cause: &'a str,
+    /// The response's configuration.
+    pub response: &'a config::Response,
+    /// The names of the fencing methods, in order.
+    pub fence: Vec<String>,
+    /// Now.
+    pub now: Timestamp,
+}
+
+/// Why there can be no plan; only a person can change it.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum NoPlan {
+    /// nova has no compute service of this host.
+    #[error("nova has no compute service on {0}; is the host enrolled under nova's name for it?")]
+    NoService(HostName),
+}
+
+impl Plan {
+    /// Makes every choice.
+    pub fn make(order: &Order<'_>, inventory: &Inventory, holds: Vec<Hold>) -> Result<Self, NoPlan> {
+        let host = &inventory.host;
+        let Some(service) = inventory.service() else {
+            return Err(NoPlan::NoService(host.clone()));
+        };
+        let local_disk = order.response.local_disk;
+        let instances: Vec<PlannedInstance> = inventory
+            .instances
+            .iter()
+            .map(|server| PlannedInstance::of(server, local_disk))
+            .collect();
+        let recovery = recovery(order.response.recovery, &inventory.masakari, &instances);
+        let quarantine = &order.response.quarantine_aggregate;
+        Ok(Self {
+            version: VERSION,
+            case: order.case.clone(),
+            host: host.clone(),
+            made_at: order.now,
+            steps: steps(host, quarantine, &order.fence, &recovery, &instances),
+            service: ServiceBefore {
+                id: service.id,
+                zone: service.zone.clone(),
+                enabled: service.enabled,
+                disabled_reason: service.disabled_reason.clone(),
+                forced_down: service.forced_down,
+            },
+            disabled_reason: disabled_reason(order.case, order.cause),
+            quarantine_aggregate: quarantine.clone(),
+            aggregates: inventory
+                .aggregates
+                .iter()
+                .filter(|aggregate| aggregate.has(host) && aggregate.name != *quarantine)
+                .map(|aggregate| AggregateBefore {
+                    id: aggregate.id,
+                    name: aggregate.name.clone(),
+                    availability_zone: aggregate.availability_zone.clone(),
+                })
+                .collect(),
+            warnings: warnings(order, inventory),
+            fence: order.fence.clone(),
+            recovery,
+            local_disk,
+            instances,
+            holds,
+        })
+    }
+
+    /// The instances that are left for a person.
+    pub fn held(&self) -> impl Iterator<Item = &PlannedInstance> {
+        self.instances.iter().filter(|instance| instance.way == Way::Hold)
+    }
+}
+
+/// The reason that nova is given, cut to what it takes; the case comes first, so that it is always there.
+pub fn disabled_reason(case: &CaseId, cause: &str) -> String {
+    let reason = format!("lazaret case {case}: {cause}");
+    reason
+        .chars()
+        .map(|c| if c.is_control() { ' ' } else { c })
+        .take(DISABLED_REASON_MAX)
+        .collect()
+}
+
+fn recovery(wanted: config::Recovery, masakari: &Masakari, instances: &[PlannedInstance]) -> Recovery {
+    let pause_masakari = matches!(masakari, Masakari::Host(_) | Masakari::NotKnown(_));
+    let nova = |because: String| Recovery::Nova { pause_masakari, because };
+    if wanted == config::Recovery::Nova {
+        return nova("response.recovery = \"nova\"".to_owned());
+    }
+    let held = instances.iter().filter(|instance| instance.way == Way::Hold).count();
+    if held > 0 {
+        return nova(format!(
+            "{held} of {} instances are left for a person, and Masakari would move every one",
+            instances.len()
+        ));
+    }
+    match masakari {
+        Masakari::Absent => nova("the cloud has no Masakari".to_owned()),
+        Masakari::NoSegment => nova("the host is in no segment of Masakari".to_owned()),
+        Masakari::Host(known) if known.segment_enabled == Some(false) => nova(format!(
+            "Masakari's segment {} is disabled, so it would ignore the notification",
+            known.segment_name
+        )),
+        Masakari::Host(known) if known.on_maintenance => {
+            nova("Masakari has the host under maintenance, so it would refuse the notification".to_owned())
+        }
+        Masakari::Host(known) => Recovery::Masakari {
+            segment: Some(known.segment_name.clone()),
+            because: format!(
+                "response.recovery = \"masakari\", and segment {} recovers by {}",
+                known.segment_name, known.recovery_method
+            ),
+        },
+        Masakari::NotKnown(why) => Recovery::Masakari {
+            segment: None,
+            because: format!("response.recovery = \"masakari\"; its segment is not known yet ({why})"),
+        },
+    }
+}
+
+fn steps(
+    host: &HostName,
+    quarantine: &str,
+    fence: &[String],
+    recovery: &Recovery,
+    instances: &[PlannedInstance],
+) -> Vec<PlannedStep> {
+    let held = instances.iter().filter(|instance| instance.way == Way::Hold).count();
+    let moving = instances.len().saturating_sub(held);
+    saga::steps(true)
+        .into_iter()
+        .map(|step| PlannedStep {
+            step: step.as_str().to_owned(),
+            does: match step {
+                Step::Plan | Step::Announce | Step::Close => step.meaning().to_owned(),
+                Step::Disable => format!("disable nova-compute on {host}"),
+                Step::Isolate => format!("add {host} to the host aggregate {quarantine}"),
+                Step::Fence if fence.is_empty() => format!("see {host} off; no fencing method is configured for it"),
+                Step::Fence => format!("power {host} off by {}, and see it off", fence.join(", then ")),
+                Step::ForceDown => format!("tell nova that {host} is down"),
+                Step::Evacuate => match recovery {
+                    Recovery::Masakari { .. } => format!("have Masakari evacuate {moving} instances"),
+                    Recovery::Nova { .. } => format!("evacuate {moving} instances by nova, leave {held}"),
+                },
+                Step::Confirm => format!("see {moving} instances on other hosts, by nova's word"),
+            },
+        })
+        .collect()
+}
+
+fn warnings(order: &Order<'_>, inventory: &Inventory) -> Vec<String> {
+    let mut warnings = Vec::new();
+    if order.fence.is_empty() {
+        warnings.push(format!(
+            "no fencing method is configured for {}: the case will be stuck before anything is evacuated",
+            inventory.host
+        ));
+    }
+    let quarantine = &order.response.quarantine_aggregate;
+    for aggregate in &inventory.aggregates {
+        if aggregate.name == *quarantine
+            && let Some(zone) = &aggregate.availability_zone
+        {
+            warnings.push(format!(
+                "the aggregate {quarantine} has availability zone {zone}, so hosts of other zones cannot join it; \
+                 it should have none"
+            ));
+        }
+    }
+    if let Masakari::NotKnown(why) = &inventory.masakari {
+        warnings.push(format!("Masakari could not be asked about the host: {why}"));
+    }
+    for migration in inventory.migrations.iter().filter(|migration| may_come_back(migration)) {
+        warnings.push(format!(
+            "instance {} was resized or moved away from this host and waits for its owner's word; a revert would \
+             bring it back: confirm it before",
+            migration.instance
+        ));
+    }
+    warnings
+}
+
+fn may_come_back(migration: &Migration) -> bool {
+    matches!(migration.kind, MigrationKind::Cold | MigrationKind::Resize) && migration.phase() == Phase::Waiting
+}

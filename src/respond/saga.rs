@@ -1,0 +1,302 @@
+//! The steps of a quarantine and how a case moves through them; pure, one function for live and for recovery.
+//!
+//! A case has no position in memory: after every step, and after every restart, [`next`] reads the recorded
+//! steps and says what is to be done. It proves that nothing is evacuated before the host was fenced *and*
+//! forced down.
+
+use std::fmt;
+use std::str::FromStr;
+use std::time::Duration;
+
+use crate::store::StepState;
+
+/// One step of a quarantine.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Step {
+    /// Make the plan; only where the cloud did not answer when the case was opened.
+    Plan,
+    /// Tell people that the case is open.
+    Announce,
+    /// Keep new instances off the host.
+    Disable,
+    /// Join the quarantine aggregate.
+    Isolate,
+    /// Power the host off, and see it off.
+    Fence,
+    /// Make nova treat it as down.
+    ForceDown,
+    /// Have its instances rebuilt elsewhere.
+    Evacuate,
+    /// See each instance elsewhere, or accounted for.
+    Confirm,
+    /// Store the outcome, and tell people.
+    Close,
+}
+
+impl Step {
+    /// All steps in their order.
+    pub const ALL: [Self; 9] = [
+        Self::Plan,
+        Self::Announce,
+        Self::Disable,
+        Self::Isolate,
+        Self::Fence,
+        Self::ForceDown,
+        Self::Evacuate,
+        Self::Confirm,
+        Self::Close,
+    ];
+
+    /// Its name in plans, journals and reports.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Plan => "plan",
+            Self::Announce => "announce",
+            Self::Disable => "disable",
+            Self::Isolate => "isolate",
+            Self::Fence => "fence",
+            Self::ForceDown => "force-down",
+            Self::Evacuate => "evacuate",
+            Self::Confirm => "confirm",
+            Self::Close => "close",
+        }
+    }
+
+    /// What it does, in words.
+    pub fn meaning(self) -> &'static str {
+        match self {
+            Self::Plan => "plan the quarantine",
+            Self::Announce => "tell people that the case is open",
+            Self::Disable => "keep new instances off the host",
+            Self::Isolate => "put the host into the quarantine aggregate",
+            Self::Fence => "power the host off, and see it off",
+            Self::ForceDown => "have nova treat the host as down",
+            Self::Evacuate => "rebuild its instances elsewhere",
+            Self::Confirm => "see every instance elsewhere, or accounted for",
+            Self::Close => "record the outcome, and tell people",
+        }
+    }
+
+    /// Steps that must be *done* before this one, not skipped.
+    fn needs(self) -> &'static [Self] {
+        match self {
+            Self::Plan | Self::Announce | Self::Disable | Self::Isolate | Self::Fence | Self::Close => &[],
+            Self::ForceDown => &[Self::Fence],
+            Self::Evacuate | Self::Confirm => &[Self::Fence, Self::ForceDown],
+        }
+    }
+}
+
+impl fmt::Display for Step {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+/// The text is no step's name.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("\"{0}\" is no step of a quarantine; was the case opened by a newer lazaret?")]
+pub struct UnknownStep(pub String);
+
+impl FromStr for Step {
+    type Err = UnknownStep;
+
+    fn from_str(text: &str) -> Result<Self, UnknownStep> {
+        Self::ALL
+            .into_iter()
+            .find(|step| step.as_str() == text)
+            .ok_or_else(|| UnknownStep(text.to_owned()))
+    }
+}
+
+/// The steps that a new case is opened with.
+pub fn steps(planned: bool) -> Vec<Step> {
+    Step::ALL
+        .into_iter()
+        .filter(|step| !planned || *step != Step::Plan)
+        .collect()
+}
+
+/// What is to be done with a case.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Move {
+    /// This step.
+    Do(Step),
+    /// Nothing; every step is over.
+    Over,
+    /// The record cannot be what lazaret wrote; nothing may be done.
+    Broken(String),
+}
+
+/// What is to be done next, by what is recorded. A step that was running when the daemon died is done again: a
+/// step looks before it acts.
+pub fn next(recorded: &[(Step, StepState)]) -> Move {
+    for (place, (step, state)) in recorded.iter().enumerate() {
+        if matches!(state, StepState::Done | StepState::Skipped) {
+            continue;
+        }
+        let before = recorded.get(..place).unwrap_or_default();
+        for needed in step.needs() {
+            if !before.contains(&(*needed, StepState::Done)) {
+                return Move::Broken(format!("step {step} comes before step {needed} is done"));
+            }
+        }
+        return Move::Do(*step);
+    }
+    Move::Over
+}
+
+/// How a step ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Outcome<D> {
+    /// It is seen to be done.
+    Done(D),
+    /// The plan or the world made it needless.
+    Skipped(String),
+    /// A person has to say that it may go on.
+    Held(String),
+    /// Only a person can move it.
+    Stuck(String),
+    /// Not yet; to be tried again, at the earliest after this time.
+    Again {
+        /// At the earliest; `None` leaves it to the back-off.
+        after: Option<Duration>,
+        /// Why not yet.
+        why: String,
+    },
+}
+
+/// What a step's end makes of its case.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Settled<D> {
+    /// The step is over; the next one follows.
+    Finished(StepState, Option<D>, String),
+    /// The case rests for this long, then the step is tried again.
+    Rest(Duration, String),
+    /// The case is held.
+    Held(String),
+    /// The case is stuck.
+    Stuck(String),
+}
+
+/// The first pause after a failed attempt; each later one is twice as long.
+const FIRST_PAUSE: Duration = Duration::from_secs(1);
+/// No pause is longer.
+const LONGEST_PAUSE: Duration = Duration::from_secs(60);
+
+/// What a step's end makes of its case; `attempt` counts from 1.
+pub fn settle<D>(step: Step, outcome: Outcome<D>, attempt: u32, attempts: u32) -> Settled<D> {
+    match outcome {
+        Outcome::Done(detail) => Settled::Finished(StepState::Done, Some(detail), String::new()),
+        // A proof that other steps need cannot be skipped.
+        Outcome::Skipped(why) if Step::ALL.iter().any(|other| other.needs().contains(&step)) => {
+            Settled::Stuck(format!("step {step} cannot be left out, and was: {why}"))
+        }
+        Outcome::Skipped(why) => Settled::Finished(StepState::Skipped, None, why),
+        Outcome::Held(reason) => Settled::Held(reason),
+        Outcome::Stuck(reason) => Settled::Stuck(format!("could not {}: {reason}", step.meaning())),
+        // Planning waits for the cloud for as long as it takes: nothing has been touched yet.
+        Outcome::Again { after, why } if attempt < attempts || step == Step::Plan => {
+            Settled::Rest(after.unwrap_or_else(|| pause(attempt)), why)
+        }
+        Outcome::Again { why, .. } => Settled::Stuck(format!(
+            "could not {} in {attempt} attempts; the last one: {why}",
+            step.meaning()
+        )),
+    }
+}
+
+/// How long to wait after a failed attempt.
+fn pause(attempt: u32) -> Duration {
+    let doubled = 1u32.checked_shl(attempt.saturating_sub(1)).unwrap_or(u32::MAX);
+    FIRST_PAUSE.saturating_mul(doubled).min(LONGEST_PAUSE)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn recorded(done: usize) -> Vec<(Step, StepState)> {
+        steps(true)
+            .into_iter()
+            .enumerate()
+            .map(|(place, step)| (step, if place < done { StepState::Done } else { StepState::Pending }))
+            .collect()
+    }
+
+    #[test]
+    fn steps_follow_each_other() {
+        let mut seen = Vec::new();
+        for done in 0..9 {
+            match next(&recorded(done)) {
+                Move::Do(step) => seen.push(step),
+                Move::Over => assert_eq!(done, 8),
+                Move::Broken(why) => panic!("{why}"),
+            }
+        }
+        assert_eq!(seen, steps(true));
+        assert_eq!(steps(false)[0], Step::Plan);
+    }
+
+    #[test]
+    fn a_step_that_was_cut_off_is_done_again() {
+        for state in [StepState::Running, StepState::Failed, StepState::Pending] {
+            let mut steps = recorded(4);
+            steps[3].1 = state;
+            assert_eq!(next(&steps), Move::Do(Step::Fence), "{state:?}");
+        }
+    }
+
+    #[test]
+    fn names_can_be_read_back() {
+        for step in Step::ALL {
+            assert_eq!(step.as_str().parse(), Ok(step));
+        }
+        assert!("reboot".parse::<Step>().is_err());
+    }
+
+    #[test]
+    fn attempts_run_out_but_planning_waits_for_the_cloud() {
+        let again = || Outcome::<()>::Again { after: None, why: "503".into() };
+        assert_eq!(settle(Step::Disable, again(), 1, 3), Settled::Rest(Duration::from_secs(1), "503".into()));
+        assert_eq!(settle(Step::Disable, again(), 2, 3), Settled::Rest(Duration::from_secs(2), "503".into()));
+        assert!(matches!(settle(Step::Disable, again(), 3, 3), Settled::Stuck(why) if why.contains("503")));
+        assert_eq!(settle(Step::Plan, again(), 99, 3), Settled::Rest(LONGEST_PAUSE, "503".into()));
+    }
+
+    #[test]
+    fn a_fence_cannot_be_skipped() {
+        let skipped = || Outcome::<()>::Skipped("no method".into());
+        assert!(matches!(settle(Step::Fence, skipped(), 1, 3), Settled::Stuck(_)));
+        assert!(matches!(settle(Step::ForceDown, skipped(), 1, 3), Settled::Stuck(_)));
+        assert!(matches!(settle(Step::Announce, skipped(), 1, 3), Settled::Finished(StepState::Skipped, ..)));
+    }
+
+    fn state() -> impl Strategy<Value = StepState> {
+        prop_oneof![
+            Just(StepState::Pending),
+            Just(StepState::Running),
+            Just(StepState::Done),
+            Just(StepState::Failed),
+            Just(StepState::Skipped),
+        ]
+    }
+
+    proptest! {
+        /// Whatever is recorded, in whatever order: evacuation only follows a fence that was seen.
+        #[test]
+        fn nothing_is_evacuated_before_the_fence(
+            record in proptest::collection::vec((proptest::sample::select(Step::ALL.to_vec()), state()), 0..12)
+        ) {
+            if let Move::Do(Step::Evacuate | Step::Confirm) = next(&record) {
+                prop_assert!(record.contains(&(Step::Fence, StepState::Done)));
+                prop_assert!(record.contains(&(Step::ForceDown, StepState::Done)));
+            }
+            if let Move::Do(Step::ForceDown) = next(&record) {
+                prop_assert!(record.contains(&(Step::Fence, StepState::Done)));
+            }
+        }
+    }
+}

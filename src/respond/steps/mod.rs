@@ -1,0 +1,1 @@
+//! One file for each step: look, act only if needed, look again.
