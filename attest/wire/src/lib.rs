@@ -13,6 +13,8 @@ pub mod message;
 pub mod codec;
 pub mod limits;
 
+mod convert;
+
 pub mod tls;
 
 pub use codec::{WireError, decode, encode};

@@ -26,7 +26,8 @@ pub struct Identity {
     pub version: u16,
     /// The host's name as nova knows it, from the agent's configuration.
     pub host: String,
-    /// The endorsement keys that the TPM has.
+    /// The endorsement keys that have a certificate. The first one is the attestation key's parent: activate with that one, because a
+    /// quote's qualifiedSigner is computed from it. A TPM without any certificate in NV offers one key with an empty certificate.
     pub ek: Vec<EkOffer>,
     /// The attestation key: TPM2B_PUBLIC, size included.
     #[serde(with = "serde_bytes")]
@@ -154,7 +155,8 @@ pub struct Evidence {
     /// The IMA list from entry `ima_first` on, text or binary as the kernel gave it; read after the quote.
     #[serde(with = "serde_bytes")]
     pub ima_log: Vec<u8>,
-    /// The entry that `ima_log` begins with: the one asked for.
+    /// The entry that `ima_log` begins with: the one asked for. If the list has become shorter (the host was restarted), `ima_log` is empty
+    /// and the quote's reset count tells why.
     pub ima_first: u64,
 }
 
@@ -210,8 +212,6 @@ impl Problem {
     pub const LOG_UNREADABLE: &'static str = "log-unreadable";
     /// A log is longer than an answer may be.
     pub const LOG_TOO_LONG: &'static str = "log-too-long";
-    /// The IMA list has fewer entries than the daemon has seen.
-    pub const IMA_LIST_SHORTER: &'static str = "ima-list-shorter";
 
     /// A problem whose sentence is made fit to travel: control characters become spaces, and it ends at the limit.
     pub fn new(code: &str, message: impl fmt::Display) -> Self {
