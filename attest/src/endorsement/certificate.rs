@@ -5,7 +5,7 @@ use x509_parser::extensions::ParsedExtension;
 use x509_parser::prelude::FromDer;
 
 use super::{ChainLink, EndorsementError};
-use crate::key::KeyMaterial;
+use crate::key::{KeyMaterial, der};
 use crate::pcr::HashAlg;
 
 /// What signed a certificate.
@@ -26,8 +26,10 @@ pub(super) enum SignedBy {
 pub(super) enum ExtendedUsage {
     /// The extension is absent.
     Unlimited,
-    /// It allows tcg-kp-EKCertificate, or any usage.
+    /// It names tcg-kp-EKCertificate.
     Endorsement,
+    /// It allows any usage, without naming that one.
+    Any,
     /// It allows only other usages.
     Other,
 }
@@ -72,6 +74,9 @@ pub(super) struct KeyUsage {
 /// tcg-kp-EKCertificate (TCG EK Credential Profile).
 const EK_CERTIFICATE: &str = "2.23.133.8.1";
 
+/// Bytes of a certificate with its padding. NV indexes hold 2 KiB in most TPMs; makers' own certificates are no larger.
+const MAX_CERTIFICATE: usize = 16 * 1024;
+
 impl Certificate {
     /// Reads one certificate. Behind it only padding may follow: a TPM's NV index can be larger than its certificate.
     pub(super) fn from_der(der: &[u8], file: Option<&str>) -> Result<Certificate, EndorsementError> {
@@ -82,6 +87,12 @@ impl Certificate {
             )
         };
         let unreadable = |reason: String| EndorsementError::Unreadable { file: name(), reason };
+        if der.len() > MAX_CERTIFICATE {
+            return Err(unreadable(format!(
+                "{} bytes are more than any certificate has",
+                der.len()
+            )));
+        }
         // The outer SEQUENCE's own length says where the certificate ends.
         let (rest, parsed) = X509Certificate::from_der(der).map_err(|error| unreadable(error.to_string()))?;
         if !is_padding(rest) {
@@ -90,11 +101,21 @@ impl Certificate {
                 rest.len()
             )));
         }
+        if !is_canonical(&parsed) {
+            return Err(unreadable(
+                "what stands around its signed part is not canonical DER".to_owned(),
+            ));
+        }
         let tbs = &parsed.tbs_certificate;
         let subject = printable(tbs.subject().to_string(), parsed.raw_serial_as_string());
         if tbs.signature != parsed.signature_algorithm {
             return Err(unreadable(
                 "it names two different signature algorithms".to_owned(),
+            ));
+        }
+        if parsed.signature_value.unused_bits != 0 {
+            return Err(unreadable(
+                "its signature does not end with a whole byte".to_owned(),
             ));
         }
         let Ok(key) = KeyMaterial::from_parsed(tbs.public_key()) else {
@@ -195,9 +216,10 @@ impl Certificate {
             }
             ParsedExtension::ExtendedKeyUsage(usage) => {
                 let endorsement = usage.other.iter().any(|oid| oid.to_id_string() == EK_CERTIFICATE);
-                self.extended_usage = match usage.any || endorsement {
-                    true => ExtendedUsage::Endorsement,
-                    false => ExtendedUsage::Other,
+                self.extended_usage = match (endorsement, usage.any) {
+                    (true, _) => ExtendedUsage::Endorsement,
+                    (false, true) => ExtendedUsage::Any,
+                    (false, false) => ExtendedUsage::Other,
                 };
             }
             // The TPM's model stands there; it is critical where the subject is empty (RFC 5280, 4.1.2.6).
@@ -220,6 +242,22 @@ fn signed_by(oid: &str) -> SignedBy {
         "1.2.840.113549.1.1.5" | "1.2.840.10045.4.1" => SignedBy::Sha1,
         _ => SignedBy::Unknown,
     }
+}
+
+/// Whether the frame around the signed part, which nothing signs, has its one canonical form: the parser is lenient
+/// there. The outer algorithm must be, byte for byte, what stands in the signed part.
+fn is_canonical(parsed: &X509Certificate<'_>) -> bool {
+    let signed = parsed.tbs_certificate.as_ref();
+    let signature = der(0x03, &[&[0], &parsed.signature_value.data]);
+    let Some(front) = parsed.as_raw().strip_suffix(signature.as_slice()) else {
+        return false;
+    };
+    // A tag and one to five bytes of length stand before the signed part.
+    let Some(algorithm) = (2..=6).find_map(|header| front.get(header..)?.strip_prefix(signed)) else {
+        return false;
+    };
+    let repeated = !algorithm.is_empty() && signed.windows(algorithm.len()).any(|part| part == algorithm);
+    repeated && der(0x30, &[signed, algorithm, &signature]) == parsed.as_raw()
 }
 
 /// Erased NV memory reads as 0xFF, unwritten as 0x00.
