@@ -9,7 +9,7 @@ use super::kdf::{hmac, kdfa, kdfe};
 use super::*;
 use crate::endorsement::Roots;
 use crate::key::vectors::{AES_128_CFB, Draft, Signer};
-use crate::key::{EndorsementKey, KeyMaterial, Name};
+use crate::key::{Curve, EndorsementKey, KeyMaterial, Name};
 use crate::pcr::HashAlg;
 use crate::reader::Reader;
 
@@ -140,15 +140,28 @@ fn endorsed(tpm: &Tpm) -> EndorsedKey {
     let mut params = CertificateParams::default();
     params.extended_key_usages = vec![ExtendedKeyUsagePurpose::Other(vec![2, 23, 133, 8, 1])];
     params.key_usages = vec![KeyUsagePurpose::KeyEncipherment, KeyUsagePurpose::KeyAgreement];
-    let certificate = params
-        .signed_by(&Subject(key.material().to_spki()), &issuer)
-        .unwrap();
+    let certificate = params.signed_by(&Subject::of(key.material()), &issuer).unwrap();
     let roots = Roots::from_pem_or_der([("root", root.der().as_ref())]).unwrap();
     EndorsedKey::open(certificate.der(), key.public(), &roots, 1_800_000_000).unwrap()
 }
 
 /// A public key without its private one, as rcgen wants it.
-struct Subject(Vec<u8>);
+struct Subject(Vec<u8>, &'static rcgen::SignatureAlgorithm);
+
+impl Subject {
+    fn of(material: &KeyMaterial) -> Subject {
+        let algorithm = match material {
+            KeyMaterial::Rsa { .. } => &rcgen::PKCS_RSA_SHA256,
+            KeyMaterial::Ec {
+                curve: Curve::P256, ..
+            } => &rcgen::PKCS_ECDSA_P256_SHA256,
+            KeyMaterial::Ec {
+                curve: Curve::P384, ..
+            } => &rcgen::PKCS_ECDSA_P384_SHA384,
+        };
+        Subject(material.verifying_bytes(), algorithm)
+    }
+}
 
 impl rcgen::PublicKeyData for Subject {
     fn der_bytes(&self) -> &[u8] {
@@ -156,11 +169,7 @@ impl rcgen::PublicKeyData for Subject {
     }
 
     fn algorithm(&self) -> &'static rcgen::SignatureAlgorithm {
-        &rcgen::PKCS_ECDSA_P256_SHA256
-    }
-
-    fn subject_public_key_info(&self) -> Vec<u8> {
-        self.0.clone()
+        self.1
     }
 }
 
