@@ -1,5 +1,10 @@
 //! Keys for tests that sign and describe themselves as a TPM would.
 
+#![expect(
+    clippy::arithmetic_side_effects,
+    reason = "numbers that the test itself wrote"
+)]
+
 use std::path::PathBuf;
 use std::sync::OnceLock;
 
