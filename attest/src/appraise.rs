@@ -192,12 +192,14 @@ pub(crate) fn ima(
         if entry.violation {
             claims.violations = claims.violations.saturating_add(1);
         }
-        if number == 0 && entry.pcr == u32::from(IMA_PCR) && !entry.violation {
-            if let Some(fields) = &entry.fields {
-                claims.boot_aggregate = ima::compare_boot_aggregate(fields, quoted);
-                if claims.boot_aggregate != BootAggregate::Missing {
-                    return;
-                }
+        if number == 0
+            && entry.pcr == u32::from(IMA_PCR)
+            && !entry.violation
+            && let Some(fields) = &entry.fields
+        {
+            claims.boot_aggregate = ima::compare_boot_aggregate(fields, quoted);
+            if claims.boot_aggregate != BootAggregate::Missing {
+                return;
             }
         }
         ima_entry(number, entry, policy.ima(), findings);

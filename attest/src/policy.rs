@@ -131,6 +131,3 @@ impl Policy {
         finding
     }
 }
-
-#[cfg(test)]
-mod tests;

@@ -64,16 +64,13 @@ impl EventType {
     /// Whether the digest of such an event is the digest of its logged data.
     ///
     /// Narrow on purpose: only types for which the profile says so and every log that we hold agrees. Left out:
-    /// EV_EFI_VARIABLE_BOOT (firmware hashes the variable's value alone), EV_IPL (grub hashes without its prefix),
-    /// EV_POST_CODE (hashes the code, logs its name), images and blobs (hash what they describe).
+    /// EV_EFI_VARIABLE_BOOT (firmware hashes the variable's value alone), EV_EFI_VARIABLE_AUTHORITY (older shims hash
+    /// less than they log), EV_IPL (grub hashes without its prefix), EV_POST_CODE (hashes the code, logs its name),
+    /// images and blobs (hash what they describe).
     pub fn binds_data(self) -> bool {
         matches!(
             self,
-            Self::SEPARATOR
-                | Self::S_CRTM_VERSION
-                | Self::EFI_ACTION
-                | Self::EFI_VARIABLE_DRIVER_CONFIG
-                | Self::EFI_VARIABLE_AUTHORITY
+            Self::SEPARATOR | Self::S_CRTM_VERSION | Self::EFI_ACTION | Self::EFI_VARIABLE_DRIVER_CONFIG
         )
     }
 }
