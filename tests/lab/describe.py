@@ -86,6 +86,7 @@ policy = "{state}/golden/{{host}}.toml"
 [response]
 mode = "enforce"
 recovery = "masakari"
+lease_s = 10
 
 [fence]
 off_polls = 3
@@ -106,5 +107,11 @@ system_uuid = "{settings.system_uuid(name)}"
 username = "{settings.BMC_USER}"
 password_file = "{PASSWORDS}/bmc"
 ca_file = "{bmc.CERTIFICATE}"
+
+[[host.fence]]
+kind = "agent"
+program = "/usr/sbin/fence_ipmilan"
+options = {{ ip = "{IP}", ipport = "{PORT['ipmi-' + name]}", username = "{settings.BMC_USER}", lanplus = "1", cipher = "3" }}
+password_file = "{PASSWORDS}/bmc"
 '''
     return text

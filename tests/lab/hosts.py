@@ -65,9 +65,10 @@ def power_on(host):
         _record(host, "on")
         if tpm.is_up(host):
             tpm.boot(host)
-            tpm.start_agent(host)
         if processes.pid_of("nova-conductor"):
             start_compute(host)
+        if tpm.is_up(host):
+            tpm.start_agent(host)
 
 
 def _record(host, power):

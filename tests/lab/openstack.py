@@ -5,6 +5,7 @@ small machine. The first start makes schemas and seed data and keeps a dump; lat
 """
 
 import gzip
+import hashlib
 import json
 import os
 import shutil
@@ -30,7 +31,7 @@ _AT_ONCE = int(os.environ.get("LAZARET_LAB_AT_ONCE", str((os.cpu_count() or 2) +
 
 def up():
     """Brings the cloud up from wherever it is."""
-    release = VAR / "release"
+    release = VAR / "lab-release"
     if release.exists() and release.read_text() != settings.RELEASE:
         raise LabError(f"The lab holds the state of the release {release.read_text()!r}. Take it down first: lab down --wipe")
     packages.require_installed()
@@ -160,8 +161,10 @@ def _rabbitmq():
 
 
 def _dump():
-    key = packages.lock_digest("current")[:12] + "-" + packages.lock_digest(settings.RELEASE)[:12]
-    return settings.CACHE / f"cloud-{key}"
+    # Everything that its content depends on is in its name.
+    parts = [packages.lock_digest("current"), packages.lock_digest(settings.RELEASE)]
+    parts += [hashlib.sha256((settings.SOURCE / f).read_bytes()).hexdigest() for f in ("seed.py", "configuration.py", "settings.py", "openstack.py")]
+    return settings.CACHE / f"cloud-{settings.RELEASE}-{hashlib.sha256(''.join(parts).encode()).hexdigest()[:12]}"
 
 
 def _databases():
@@ -199,7 +202,8 @@ def _keep_dump():
             shutil.copy2(identity, new / "files" / host)
     # The catalogue in the dump names ports.
     (new / "ports.json").write_text(json.dumps(PORT))
-    shutil.rmtree(_dump(), ignore_errors=True)
+    for old in settings.CACHE.glob(f"cloud-{settings.RELEASE}-*"):
+        shutil.rmtree(old, ignore_errors=True)
     new.rename(_dump())
 
 

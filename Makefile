@@ -1,0 +1,39 @@
+# Lazaret. `make help` says what there is.
+
+LAB := /usr/bin/python3 -B tests/lab/lab
+
+.PHONY: help install build check test demo lab-up lab-down lab-status
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' Makefile
+	@echo
+	@echo "  Nothing listens beyond loopback. Everything but Debian packages stays in target/."
+
+install: toolchain ## what is missing: Debian packages (with sudo when not root), Python packages in target/lab
+	@$(LAB) install
+
+build: toolchain ## the programs: target/debug/lazaret, target/debug/lazaret-agent
+	@echo "building lazaret and lazaret-agent"; cargo build --workspace
+
+check: toolchain ## in a minute or two: format, lints, every test that needs no lab
+	@/usr/bin/python3 -B tests/lab/check
+
+test: toolchain ## every test: brings the lab up once, takes it down at the end (KEEP=1 leaves it, TESTS=name picks some)
+	@/usr/bin/python3 -B tests/lab/suite
+
+demo: toolchain ## the whole story on this machine: attest, condemn, fence, evacuate (KEEP=1 leaves it up)
+	@/usr/bin/python3 -B tests/lab/demo
+
+lab-up: ## the lab: OpenStack, TPMs, agents, BMCs (run `make install build` first)
+	@$(LAB) up
+
+lab-down: ## ends the lab and forgets its state; packages and caches stay in target/lab
+	@$(LAB) down --wipe
+
+lab-status: ## what of the lab runs
+	@$(LAB) status
+
+.PHONY: toolchain
+toolchain:
+	@test -x /usr/bin/python3 || { echo "The lab needs /usr/bin/python3 (3.11, as in Debian 12): apt-get install python3"; exit 1; }
+	@/usr/bin/python3 -B tests/lab/check --toolchain
