@@ -5,6 +5,7 @@ use std::{
     io::Write,
     os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt},
     path::{Path, PathBuf},
+    sync::atomic::{AtomicU32, Ordering},
 };
 
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject};
@@ -14,6 +15,9 @@ use super::pin::{Pin, spki_sha256};
 
 /// Key and certificate in one file, so that the two can never be of different makings.
 const FILE: &str = "tls.pem";
+
+/// Tells the drafts of one process apart.
+static DRAFTS: AtomicU32 = AtomicU32::new(0);
 
 /// A private key, its certificate (and chain), and the pin by which the other end knows it.
 pub struct TlsIdentity {
@@ -138,7 +142,11 @@ fn make(directory: &Path, path: &Path, name: &str) -> Result<(), IdentityError> 
         .create(directory)
         .map_err(failed("make directory", directory))?;
     let pem = self_signed(name)?;
-    let draft = directory.join(format!("{FILE}.{}", std::process::id()));
+    let draft = directory.join(format!(
+        "{FILE}.{}-{}",
+        std::process::id(),
+        DRAFTS.fetch_add(1, Ordering::Relaxed)
+    ));
     let drafted = write_private(&draft, pem.as_bytes()).and_then(|()| {
         // A link fails where a rename would replace: whoever is first wins, and the other reads the first one's.
         match fs::hard_link(&draft, path) {
