@@ -1,14 +1,282 @@
 //! Carries cases out: takes a lease, does the next step, records it, and chooses nothing.
+//!
+//! All state is in the store and in the world. Killed anywhere, the next driver reads the recorded steps, and the
+//! step that was under way looks before it acts.
 
+use std::collections::HashMap;
+use std::future::Future;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+use crate::fence::Fenced;
+use crate::ids::CaseId;
+use crate::openstack::Cloud;
+use crate::store::{Case, CaseState, Lease, LeaseKind, StepState, StoreError};
+
 use super::Respond;
+use super::journal::Entry;
+use super::notify::{Event, Kind};
+use super::saga::{self, Move, Settled, Step};
+use super::steps::{self, Context};
+
+/// How often cases of other processes, and those let go on by a person, are looked for.
+const LOOK: Duration = Duration::from_secs(2);
+
+/// Cases that are driven at once; each spends its time waiting for the cloud.
+const AT_ONCE: u32 = 16;
+
+/// After trouble with the store a case is left alone this long.
+const TROUBLE_PAUSE: Duration = Duration::from_secs(5);
 
 impl Respond {
-    /// Drives every case that is due, here and of daemons that died, until `stop`. A step that is under way
-    /// when `stop` comes is finished first, or its lease runs out and another daemon looks again.
-    pub async fn drive(&self, stop: CancellationToken) {
-        let _ = stop;
-        todo!()
+    /// Drives every case that is due, here and of daemons that died, until `stop`. The step under way is then
+    /// finished within `grace`, or cut off; whoever goes on looks again.
+    pub async fn drive(self: Arc<Self>, stop: CancellationToken, grace: Duration) {
+        let Some(cloud) = self.cloud.clone() else {
+            stop.cancelled().await;
+            return;
+        };
+        let mut driven: JoinSet<CaseId> = JoinSet::new();
+        let mut busy: HashMap<CaseId, ()> = HashMap::new();
+        while !stop.is_cancelled() {
+            match self.store.cases_due(self.clock.now(), AT_ONCE).await {
+                Ok(due) => {
+                    for id in due {
+                        if busy.len() >= usize::try_from(AT_ONCE).unwrap_or(usize::MAX) || busy.contains_key(&id) {
+                            continue;
+                        }
+                        busy.insert(id.clone(), ());
+                        let (respond, cloud, stop) = (Arc::clone(&self), Arc::clone(&cloud), stop.clone());
+                        driven.spawn(async move {
+                            respond.drive_one(&cloud, &id, &stop).await;
+                            id
+                        });
+                    }
+                }
+                Err(error) => tracing::error!(%error, "cannot look for cases to drive"),
+            }
+            tokio::select! {
+                () = stop.cancelled() => {}
+                () = self.opened.notified() => {}
+                () = tokio::time::sleep(LOOK) => {}
+                Some(ended) = driven.join_next(), if !driven.is_empty() => match ended {
+                    Ok(id) => drop(busy.remove(&id)),
+                    Err(error) => {
+                        // Its id is not told; forgetting all is harmless, for leases keep cases apart.
+                        tracing::error!(%error, "driving a case ended badly");
+                        busy.clear();
+                    }
+                },
+            }
+        }
+        let draining = async { while driven.join_next().await.is_some() {} };
+        if tokio::time::timeout(grace, draining).await.is_err() {
+            tracing::warn!("steps are cut off; whoever goes on looks again");
+        }
+    }
+
+    /// Drives one case as far as it goes, if nobody else does.
+    async fn drive_one(&self, cloud: &Cloud, id: &CaseId, stop: &CancellationToken) {
+        let duration = self.config.lease_duration;
+        let taken = self.store.lease(LeaseKind::Case(id.clone()), &self.owner, self.clock.now(), duration).await;
+        let lease = match taken {
+            Ok(Some(lease)) => lease,
+            Ok(None) => return,
+            Err(error) => {
+                tracing::error!(case = %id, %error, "cannot take the case");
+                return;
+            }
+        };
+        let writing = lease.clone();
+        let ended = self.holding(lease, self.carry_on(cloud, id, &writing, stop)).await;
+        match ended {
+            Ok(()) => {}
+            Err(error @ StoreError::LeaseLost { .. }) => tracing::warn!(case = %id, %error, "left to another worker"),
+            Err(error) => {
+                tracing::error!(case = %id, %error, "the case is left alone for a while");
+                tokio::select! {
+                    () = stop.cancelled() => {}
+                    () = tokio::time::sleep(TROUBLE_PAUSE) => {}
+                }
+            }
+        }
+    }
+
+    /// Renews the lease while `work` goes on. When it is lost, the work is dropped at once: before its next
+    /// effect, or in the middle of a request whose effect the next worker looks for.
+    async fn holding(
+        &self,
+        mut lease: Lease,
+        work: impl Future<Output = Result<(), StoreError>>,
+    ) -> Result<(), StoreError> {
+        let duration = self.config.lease_duration;
+        let renewing = async {
+            loop {
+                tokio::time::sleep(duration / 3).await;
+                match self.store.renew(&mut lease, self.clock.now(), duration).await {
+                    Ok(()) => {}
+                    Err(error @ StoreError::LeaseLost { .. }) => return error,
+                    // The database may come back in time; nobody else can take the lease before it ends.
+                    Err(error) if self.clock.now().plus(duration / 3) < lease.until => {
+                        tracing::warn!(%error, "renewing a lease");
+                    }
+                    Err(error) => return error,
+                }
+            }
+        };
+        let result = tokio::select! {
+            biased;
+            lost = renewing => Err(lost),
+            result = work => result,
+        };
+        if !matches!(result, Err(StoreError::LeaseLost { .. })) {
+            self.store.release(lease).await?;
+        }
+        result
+    }
+
+    /// Step after step, until the case rests, ends, or `stop`.
+    async fn carry_on(
+        &self,
+        cloud: &Cloud,
+        id: &CaseId,
+        lease: &Lease,
+        stop: &CancellationToken,
+    ) -> Result<(), StoreError> {
+        let proof = Mutex::new(None);
+        while !stop.is_cancelled() {
+            let Some(case) = self.store.case(id).await? else { return Ok(()) };
+            if case.state != CaseState::Open {
+                return Ok(());
+            }
+            let recorded = match self.recorded(id).await? {
+                Ok(recorded) => recorded,
+                Err(why) => return self.stop(&case, lease, why, Kind::CaseStuck).await,
+            };
+            match saga::next(&recorded) {
+                Move::Do(step) => {
+                    if let Some(pause) = self.step(cloud, &case, lease, step, &proof).await? {
+                        tokio::select! {
+                            () = stop.cancelled() => {}
+                            () = tokio::time::sleep(pause) => {}
+                        }
+                    }
+                }
+                Move::Over => return self.close(cloud, &case, lease, &proof).await,
+                Move::Broken(why) => return self.stop(&case, lease, why, Kind::CaseStuck).await,
+            }
+        }
+        Ok(())
+    }
+
+    /// The recorded steps; the inner error is a step that this version does not know.
+    async fn recorded(&self, id: &CaseId) -> Result<Result<Vec<(Step, StepState)>, String>, StoreError> {
+        let steps = self.store.steps(id).await?;
+        let read = |step: &crate::store::Step| Ok((step.name.parse::<Step>()?, step.state));
+        let read: Result<Vec<_>, saga::UnknownStep> = steps.iter().map(read).collect();
+        Ok(read.map_err(|error| error.to_string()))
+    }
+
+    /// One attempt at one step, written down before and after. Returns how long the case is to rest.
+    async fn step(
+        &self,
+        cloud: &Cloud,
+        case: &Case,
+        lease: &Lease,
+        step: Step,
+        proof: &Mutex<Option<Arc<Fenced>>>,
+    ) -> Result<Option<Duration>, StoreError> {
+        let store = &self.store;
+        let name = step.as_str();
+        let doing = Entry::says(step.meaning()).json();
+        store.begin_step(lease, name, &doing, self.clock.now()).await?;
+        let journal = store.journal_of(&case.id).await?;
+        let context = Context { respond: self, cloud, case, journal: &journal, lease, proof };
+        let outcome = match within(steps::deadline(step, self), steps::ensure(step, &context)).await {
+            Some(Ok(outcome)) => outcome,
+            Some(Err(trouble)) => trouble.outcome()?,
+            None => saga::Outcome::Again { after: None, why: "it took longer than response.step_deadline_s".to_owned() },
+        };
+        let attempt = self.attempt(&case.id, name).await?;
+        let (id, host) = (&case.id, &case.host);
+        match saga::settle(step, outcome, attempt, self.config.step_attempts) {
+            Settled::Finished(state, entry, why) => {
+                let entry = entry.unwrap_or_else(|| Entry::says(why));
+                tracing::info!(case = %id, %host, step = name, "{}", entry.says);
+                store.end_step(lease, name, state, Some(&entry.says), &entry.json(), self.clock.now()).await?;
+                Ok(None)
+            }
+            Settled::Rest(pause, why) => {
+                tracing::warn!(case = %id, %host, step = name, attempt, "{why}");
+                self.failed(lease, step, &why).await?;
+                store.postpone(lease, self.clock.now().plus(pause)).await?;
+                Ok(Some(pause))
+            }
+            Settled::Held(reason) => {
+                self.failed(lease, step, &reason).await?;
+                self.stop(case, lease, reason, Kind::CaseHeld).await?;
+                Ok(None)
+            }
+            Settled::Stuck(reason) => {
+                self.failed(lease, step, &reason).await?;
+                self.stop(case, lease, reason, Kind::CaseStuck).await?;
+                Ok(None)
+            }
+        }
+    }
+
+    async fn failed(&self, lease: &Lease, step: Step, why: &str) -> Result<(), StoreError> {
+        let entry = Entry::says(why).json();
+        let now = self.clock.now();
+        self.store.end_step(lease, step.as_str(), StepState::Failed, Some(why), &entry, now).await
+    }
+
+    /// How often the step was begun since a person last let the case go on.
+    async fn attempt(&self, case: &CaseId, step: &str) -> Result<u32, StoreError> {
+        use crate::store::Phase;
+        let journal = self.store.journal_of(case).await?;
+        let since_stop = journal.iter().rev().take_while(|entry| !entry.step.is_empty());
+        let begun = since_stop.filter(|entry| entry.step == step && entry.phase == Phase::Before).count();
+        Ok(u32::try_from(begun).unwrap_or(u32::MAX).max(1))
+    }
+
+    /// Stops the case for a person.
+    async fn stop(&self, case: &Case, lease: &Lease, reason: String, kind: Kind) -> Result<(), StoreError> {
+        let now = self.clock.now();
+        let event = Event::case(kind, &case.id, &case.host, reason.clone(), now);
+        let state = match kind {
+            Kind::CaseHeld => CaseState::Held { reason },
+            _ => CaseState::Stuck { reason },
+        };
+        self.store.stop_case(lease, &state, &[event.queued()], now).await?;
+        event.say();
+        Ok(())
+    }
+
+    /// Closes the case with its outcome.
+    async fn close(
+        &self,
+        cloud: &Cloud,
+        case: &Case,
+        lease: &Lease,
+        proof: &Mutex<Option<Arc<Fenced>>>,
+    ) -> Result<(), StoreError> {
+        let context = Context { respond: self, cloud, case, journal: &[], lease, proof };
+        let outcome = steps::closing(&context).await?;
+        let now = self.clock.now();
+        let event = Event::case(Kind::CaseClosed, &case.id, &case.host, outcome.reason.clone(), now);
+        self.store.close_case(lease, &outcome, &[event.queued()], now).await?;
+        event.say();
+        Ok(())
+    }
+}
+
+async fn within<T>(limit: Option<Duration>, work: impl Future<Output = T>) -> Option<T> {
+    match limit {
+        Some(limit) => tokio::time::timeout(limit, work).await.ok(),
+        None => Some(work.await),
     }
 }

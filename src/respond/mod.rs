@@ -21,6 +21,7 @@ pub mod webhook;
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::{Mutex, Notify};
 use tokio::task::JoinHandle;
@@ -45,6 +46,8 @@ pub struct Respond {
     config: Response,
     fencing: Fencing,
     clock: Arc<dyn Clock>,
+    /// Between two looks at something that takes its time.
+    pace: Duration,
     /// Names this process in leases.
     owner: String,
     /// Wakes the driver when a case was opened here.
@@ -73,6 +76,7 @@ impl Respond {
             fencing,
             clock,
             owner,
+            pace: Duration::from_secs(1),
             opened: Notify::new(),
             opening: Mutex::new(()),
             ahead: Mutex::new(HashMap::new()),

@@ -47,6 +47,8 @@ pub struct Plan {
     pub disabled_reason: String,
     /// The aggregate that the host joins.
     pub quarantine_aggregate: String,
+    /// Who was in that aggregate before.
+    pub quarantined_before: Vec<HostName>,
     /// The aggregates that it was in; it stays in them, and a release compares.
     pub aggregates: Vec<AggregateBefore>,
     /// The fencing methods, in the order to try.
@@ -171,6 +173,12 @@ impl Plan {
             },
             disabled_reason: disabled_reason(order.case, order.cause),
             quarantine_aggregate: quarantine.clone(),
+            quarantined_before: inventory
+                .aggregates
+                .iter()
+                .filter(|aggregate| aggregate.name == *quarantine)
+                .flat_map(|aggregate| aggregate.hosts.clone())
+                .collect(),
             aggregates: inventory
                 .aggregates
                 .iter()
@@ -264,7 +272,9 @@ fn steps(
                 Step::Fence => format!("power {host} off by {}, and see it off", fence.join(", then ")),
                 Step::ForceDown => format!("tell nova that {host} is down"),
                 Step::Evacuate => match recovery {
-                    Recovery::Masakari { .. } => format!("have Masakari evacuate {moving} instances"),
+                    Recovery::Masakari { .. } => {
+                        format!("have Masakari evacuate {moving} instances; what it leaves is evacuated by nova")
+                    }
                     Recovery::Nova { .. } => format!("evacuate {moving} instances by nova, leave {held}"),
                 },
                 Step::Confirm => format!("see {moving} instances on other hosts, by nova's word"),

@@ -1,1 +1,156 @@
-//! One file for each step: look, act only if needed, look again.
+//! One file for each step: look, act only if needed, look again. A step done twice has the effect of one.
+
+mod announce;
+mod close;
+mod confirm;
+mod disable;
+mod evacuate;
+mod fence;
+mod force_down;
+mod isolate;
+mod masakari;
+mod nova;
+mod plan;
+mod watch;
+
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use crate::clock::Timestamp;
+use crate::fence::Fenced;
+use crate::openstack::{Cloud, ComputeService, Error, Next};
+use crate::store::{Case, CaseInstance, JournalEntry, Lease, Phase, StoreError};
+
+use super::Respond;
+use super::journal::Entry;
+use super::notify::{Event, Kind};
+use super::saga::{self, Step};
+
+/// How a step ended, with what the journal says of it.
+pub(super) type Outcome = saga::Outcome<Entry>;
+
+/// What a step works with.
+pub(super) struct Context<'a> {
+    pub(super) respond: &'a Respond,
+    pub(super) cloud: &'a Cloud,
+    pub(super) case: &'a Case,
+    pub(super) journal: &'a [JournalEntry],
+    pub(super) lease: &'a Lease,
+    /// The proof of this process; gone after a restart, when it is observed again.
+    pub(super) proof: &'a Mutex<Option<Arc<Fenced>>>,
+}
+
+/// Why a step could not go on.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Trouble {
+    #[error(transparent)]
+    Cloud(#[from] Error),
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The step has ended from within.
+    #[error("the step has ended")]
+    Ended(Box<Outcome>),
+}
+
+impl Trouble {
+    /// What it means for the step; a lost lease is none of the step's business.
+    pub(super) fn outcome(self) -> Result<Outcome, StoreError> {
+        match self {
+            Self::Cloud(error) => Ok(match error.next() {
+                Next::Again | Next::Look => Outcome::Again { after: None, why: error.to_string() },
+                Next::Stop => Outcome::Stuck(error.to_string()),
+            }),
+            Self::Store(error) => Err(error),
+            Self::Ended(outcome) => Ok(*outcome),
+        }
+    }
+}
+
+/// Makes sure that a step is done.
+pub(super) async fn ensure(step: Step, context: &Context<'_>) -> Result<Outcome, Trouble> {
+    if step == Step::Plan {
+        return plan::ensure(context).await;
+    }
+    let Some(plan) = super::journal::plan_of(context.case, context.journal) else {
+        return Ok(Outcome::Stuck(format!("case {} has no plan that this version can read", context.case.id)));
+    };
+    match step {
+        Step::Plan | Step::Announce => announce::ensure(context, &plan).await,
+        Step::Disable => disable::ensure(context, &plan).await,
+        Step::Isolate => isolate::ensure(context, &plan).await,
+        Step::Fence => fence::ensure(context).await,
+        Step::ForceDown => force_down::ensure(context, &plan).await,
+        Step::Evacuate => evacuate::ensure(context, &plan).await,
+        Step::Confirm => confirm::ensure(context, &plan).await,
+        Step::Close => close::ensure(context).await,
+    }
+}
+
+/// How long a step may take from outside; its own limits are shorter.
+pub(super) fn deadline(step: Step, respond: &Respond) -> Option<Duration> {
+    let config = &respond.config;
+    match step {
+        Step::Plan | Step::Announce | Step::Disable | Step::Isolate | Step::Confirm | Step::Close => {
+            Some(config.step_deadline)
+        }
+        // Both are bounded by the fence's own times, one method after the other.
+        Step::Fence | Step::ForceDown => None,
+        // Bounded within by each of the two deadlines; a proof may have to be observed first.
+        Step::Evacuate => None,
+    }
+}
+
+pub(super) use close::outcome as closing;
+
+impl Context<'_> {
+    fn now(&self) -> Timestamp {
+        self.respond.clock.now()
+    }
+
+    /// The host's compute service, which has to be there.
+    async fn service(&self) -> Result<ComputeService, Trouble> {
+        match self.cloud.compute_service(&self.case.host).await? {
+            Some(service) => Ok(service),
+            None => Err(Trouble::Ended(Box::new(Outcome::Stuck(format!(
+                "nova has no compute service on {} any more; was it deleted?",
+                self.case.host
+            ))))),
+        }
+    }
+
+    /// Tells people about the case, once for each event's id.
+    async fn tell(&self, kind: Kind, summary: String) -> Result<(), StoreError> {
+        let now = self.now();
+        let event = Event::case(kind, &self.case.id, &self.case.host, summary, now);
+        event.say();
+        self.respond.store.enqueue(&event.queued(), now).await
+    }
+
+    /// Writes a remark into the journal.
+    async fn note(&self, step: Step, entry: &Entry) -> Result<(), StoreError> {
+        let (lease, now) = (self.lease, self.now());
+        self.respond.store.journal(lease, step.as_str(), Phase::Note, &entry.json(), now).await
+    }
+
+    /// The instances of the case as they are recorded.
+    async fn instances(&self) -> Result<Vec<CaseInstance>, StoreError> {
+        self.respond.store.instances(&self.case.id).await
+    }
+
+    /// Records what became of instances.
+    async fn put(&self, instances: &[CaseInstance]) -> Result<(), StoreError> {
+        if instances.is_empty() {
+            return Ok(());
+        }
+        self.respond.store.put_instances(self.lease, instances, self.now()).await
+    }
+
+    /// The remarks of a step so far, newest first.
+    fn remarks(&self, step: Step) -> impl Iterator<Item = Entry> {
+        self.journal
+            .iter()
+            .rev()
+            .filter(move |entry| entry.step == step.as_str())
+            .map(|entry| Entry::read(&entry.detail))
+    }
+}

@@ -1,0 +1,81 @@
+//! Powers the host off, and sees it off. The proof lives in memory only; who needs it after a restart looks again.
+
+use std::sync::Arc;
+
+use crate::fence::{Error as PowerError, Fenced};
+use crate::respond::journal::Entry;
+use crate::respond::notify::Kind;
+use crate::respond::saga::Step;
+
+use super::{Context, Outcome, Trouble};
+
+pub(super) async fn ensure(context: &Context<'_>) -> Result<Outcome, Trouble> {
+    let fenced = look(context).await?;
+    Ok(Outcome::Done(Entry::says(fenced.to_string())))
+}
+
+/// The proof that the host is off: the one of this process, or a new one.
+pub(super) async fn proof(context: &Context<'_>) -> Result<Arc<Fenced>, Trouble> {
+    let known = match context.proof.lock() {
+        Ok(known) => known.clone(),
+        Err(poisoned) => poisoned.into_inner().clone(),
+    };
+    match known {
+        Some(fenced) => Ok(fenced),
+        None => look(context).await,
+    }
+}
+
+/// Makes sure that the host is off, and sees it. A host that is off is not switched again.
+async fn look(context: &Context<'_>) -> Result<Arc<Fenced>, Trouble> {
+    let host = &context.case.host;
+    let fencing = &context.respond.fencing;
+    let Some(fence) = fencing.host(host) else {
+        return Err(ended(Outcome::Stuck(format!(
+            "no fencing method is configured for {host}; add [[host.fence]] for it, restart lazaret, then let the \
+             case go on"
+        ))));
+    };
+    let off = match fence.methods.power_off(fencing.off()).await {
+        Ok(off) => off,
+        Err(failed) => {
+            let suspicious = failed.attempts.iter().filter_map(|attempt| attempt.outcome.as_ref().err());
+            tampering(context, suspicious).await?;
+            return Err(ended(Outcome::Again { after: None, why: failed.to_string() }));
+        }
+    };
+    let tried: Vec<String> = off.attempts.iter().map(ToString::to_string).collect();
+    tampering(context, off.attempts.iter().filter_map(|attempt| attempt.outcome.as_ref().err())).await?;
+    context.note(Step::Fence, &Entry::says(tried.join("; "))).await?;
+    match fencing.observe(fence, off.by, context.cloud, &context.respond.clock).await {
+        Ok(fenced) => {
+            let fenced = Arc::new(fenced);
+            match context.proof.lock() {
+                Ok(mut known) => *known = Some(Arc::clone(&fenced)),
+                Err(poisoned) => *poisoned.into_inner() = Some(Arc::clone(&fenced)),
+            }
+            Ok(fenced)
+        }
+        Err(not) => {
+            if not.contradicts() {
+                context.tell(Kind::TamperingSuspected, not.to_string()).await?;
+            }
+            Err(ended(Outcome::Again { after: None, why: not.to_string() }))
+        }
+    }
+}
+
+/// Tells people of a BMC that was perhaps tampered with.
+async fn tampering(
+    context: &Context<'_>,
+    mut errors: impl Iterator<Item = &PowerError>,
+) -> Result<(), Trouble> {
+    if let Some(error) = errors.find(|error| error.suspicious()) {
+        context.tell(Kind::TamperingSuspected, error.to_string()).await?;
+    }
+    Ok(())
+}
+
+fn ended(outcome: Outcome) -> Trouble {
+    Trouble::Ended(Box::new(outcome))
+}

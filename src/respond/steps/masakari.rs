@@ -1,0 +1,152 @@
+//! Evacuation by Masakari: notified once, or its notification adopted, and followed; nova's word decides.
+
+use std::time::Duration;
+
+use serde_json::json;
+use tokio::time::Instant;
+
+use crate::clock::Timestamp;
+use crate::fence::Fenced;
+use crate::openstack::{Error, Notification, NotificationStatus, Notified};
+use crate::respond::journal::Entry;
+use crate::respond::plan::Plan;
+use crate::respond::saga::Step;
+use crate::store::Phase;
+
+use super::watch::{self, View};
+use super::{Context, Outcome, Trouble};
+
+/// A notification from before the case, beyond the clocks' difference, speaks of something else.
+const CLOCKS_APART: Duration = Duration::from_secs(60);
+
+/// What Masakari made of it.
+pub(super) enum Handled {
+    /// Every instance is elsewhere or accounted for.
+    Settled(String),
+    /// Masakari has ended, or never began, and instances are left: nova may be asked directly.
+    Left(String),
+    /// The step ends here.
+    Ended(Outcome),
+}
+
+pub(super) async fn evacuate(
+    context: &Context<'_>,
+    plan: &Plan,
+    fenced: &Fenced,
+) -> Result<Handled, Trouble> {
+    let notification = match known(context).await? {
+        Some(known) => known,
+        None => match notify(context, fenced).await? {
+            Ok(notification) => notification,
+            Err(refusal) => return Ok(Handled::Left(refusal)),
+        },
+    };
+    follow(context, plan, fenced, notification).await
+}
+
+/// Whether Masakari was told in this case already, by us or by its own monitors.
+pub(super) async fn known(context: &Context<'_>) -> Result<Option<Notification>, Trouble> {
+    let newest = context.cloud.newest_stopped(&context.case.host).await?;
+    let since = context.case.opened_at.minus(CLOCKS_APART);
+    Ok(newest.filter(|known| known.generated_at.is_some_and(|at| at >= since)))
+}
+
+/// Tells Masakari; the inner error is a refusal after which nothing runs there.
+async fn notify(context: &Context<'_>, fenced: &Fenced) -> Result<Result<Notification, String>, Trouble> {
+    match context.cloud.notify_stopped(fenced, fenced_at(context, fenced)).await {
+        Ok(Notified::Sent(sent)) => Ok(Ok(sent)),
+        Ok(Notified::Adopted(adopted)) if is_of(context, &adopted) => Ok(Ok(adopted)),
+        Ok(Notified::Adopted(old)) if old.status.is_final() => Ok(Err(format!(
+            "Masakari refuses the notification because of an earlier one, {}, that has ended",
+            old.id
+        ))),
+        Ok(Notified::Adopted(old)) => Err(Trouble::Ended(Box::new(Outcome::Again {
+            after: Some(Duration::from_secs(10)),
+            why: format!("Masakari still works on an earlier notification, {}", old.id),
+        }))),
+        // Unknown host, or maintenance without any notification: nothing runs there.
+        Err(Error::Refused(answer) | Error::Conflict(answer)) => Ok(Err(format!("Masakari refuses: {answer}"))),
+        Err(error) => Err(error.into()),
+    }
+}
+
+fn is_of(context: &Context<'_>, notification: &Notification) -> bool {
+    let since = context.case.opened_at.minus(CLOCKS_APART);
+    notification.generated_at.is_some_and(|at| at >= since)
+}
+
+/// The time of the fence, the same after every restart: Masakari tells a duplicate by it.
+fn fenced_at(context: &Context<'_>, fenced: &Fenced) -> Timestamp {
+    let first = context.journal.iter().find(|entry| entry.step == Step::Fence.as_str() && entry.phase == Phase::After);
+    first.map_or_else(|| fenced.at(), |entry| entry.at)
+}
+
+async fn follow(
+    context: &Context<'_>,
+    plan: &Plan,
+    fenced: &Fenced,
+    mut notification: Notification,
+) -> Result<Handled, Trouble> {
+    let id = notification.id;
+    let noted = json!({ "notification": id });
+    if !context.remarks(Step::Evacuate).any(|entry| entry.seen.as_ref() == Some(&noted)) {
+        context.note(Step::Evacuate, &Entry::with(format!("Masakari works on notification {id}"), &noted)).await?;
+    }
+    let limit = context.respond.config.masakari_deadline;
+    let end = Instant::now() + limit;
+    loop {
+        let view = View::read(context.cloud, fenced.host()).await?;
+        let mut recorded = watch::with_newcomers(context, plan, &view).await?;
+        watch::look(context, &view, &mut recorded).await?;
+        let settled = recorded.iter().all(watch::is_settled);
+        let words = format!("Masakari's notification {id} is {}; {}", word(&notification.status), watch::summary(&recorded));
+        if notification.status.is_final() {
+            let clean = settled && !recorded.iter().any(|known| known.state == watch::FAILED);
+            return Ok(if clean { Handled::Settled(words) } else { Handled::Left(words) });
+        }
+        if Instant::now() >= end {
+            // Nova's word counts: instances that are elsewhere are elsewhere.
+            return Ok(if settled {
+                Handled::Settled(words)
+            } else {
+                Handled::Ended(Outcome::Stuck(format!(
+                    "{words} after {limit:?}; nova is not asked directly while Masakari may be at it: see \
+                     masakari-engine's log, end the notification, then let the case go on"
+                )))
+            });
+        }
+        tokio::time::sleep(context.respond.pace).await;
+        notification = context.cloud.notification(id).await?;
+    }
+}
+
+fn word(status: &NotificationStatus) -> &str {
+    match status {
+        NotificationStatus::New => "new",
+        NotificationStatus::Running => "running",
+        NotificationStatus::Error => "in error, and tried once more",
+        NotificationStatus::Failed => "failed",
+        NotificationStatus::Ignored => "ignored",
+        NotificationStatus::Finished => "finished",
+        NotificationStatus::Other(word) => word,
+    }
+}
+
+/// Puts the host under maintenance in Masakari, so that its monitors start no recovery beside ours. The inner
+/// `false`: it is at work on the host already.
+pub(super) async fn pause(context: &Context<'_>) -> Result<bool, Error> {
+    if !context.cloud.has_masakari().await? {
+        return Ok(true);
+    }
+    let Some(host) = context.cloud.recovery_host(&context.case.host).await? else {
+        return Ok(true);
+    };
+    if host.on_maintenance {
+        return Ok(true);
+    }
+    match context.cloud.set_maintenance(&host, true).await {
+        Ok(()) => Ok(true),
+        Err(Error::Conflict(_)) => Ok(false),
+        Err(error) => Err(error),
+    }
+}

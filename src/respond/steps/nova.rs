@@ -1,0 +1,188 @@
+//! Evacuation by nova, one request for each instance: never a second one while the first is under way.
+
+use std::collections::{HashMap, HashSet};
+
+use tokio::time::Instant;
+
+use crate::fence::Fenced;
+use crate::ids::InstanceId;
+use crate::openstack::{Error, Evacuation, Next};
+use crate::respond::journal::Entry;
+use crate::respond::plan::Plan;
+use crate::store::CaseInstance;
+
+use super::watch::{self, FAILED, HELD, MOVING, View, WAITING};
+use super::{Context, Outcome, Trouble};
+
+/// Evacuations under way at once: as many as Masakari has.
+const AT_ONCE: usize = 3;
+
+/// An instance whose evacuation failed this often in one run is left to a person; no loop.
+const TRIES: usize = 2;
+
+/// An instance that could not even be asked for this often is left to a person.
+const REFUSALS: u32 = 5;
+
+/// Evacuates every instance that is planned to be and still here. What it knows of earlier attempts it reads
+/// from nova, so it can be cut off anywhere.
+pub(super) async fn evacuate(context: &Context<'_>, plan: &Plan, fenced: &Fenced) -> Result<Outcome, Trouble> {
+    let end = Instant::now() + context.respond.config.evacuation_deadline;
+    let mut run: Option<Run> = None;
+    loop {
+        let view = View::read(context.cloud, fenced.host()).await?;
+        let mut recorded = watch::with_newcomers(context, plan, &view).await?;
+        let run = match &mut run {
+            Some(run) => run,
+            None => {
+                let run = run.insert(Run::begin(&view));
+                // A person let it go on: what failed before gets another run.
+                let again = recorded.iter().filter(|known| known.state == FAILED).cloned();
+                let again = again.map(|known| CaseInstance { state: WAITING.to_owned(), ..known }).collect();
+                watch::record(context, &mut recorded, again).await?;
+                run
+            }
+        };
+        watch::look(context, &view, &mut recorded).await?;
+        give_up(context, run, &view, &mut recorded).await?;
+        if recorded.iter().all(watch::is_settled) {
+            return Ok(ended(&recorded));
+        }
+        if Instant::now() >= end {
+            return Ok(Outcome::Stuck(format!(
+                "{} after {:?}; an evacuation that is under way is never asked for again: see \
+                 `openstack server migration list` for those that hang, then let the case go on",
+                watch::summary(&recorded),
+                context.respond.config.evacuation_deadline
+            )));
+        }
+        ask(context, fenced, run, &mut recorded).await?;
+        tokio::time::sleep(context.respond.pace).await;
+    }
+}
+
+/// What one run remembers. Losing it costs a few more tries, no harm.
+struct Run {
+    /// Evacuations that had failed before.
+    old: HashSet<String>,
+    /// How often nova refused to be asked, and with what words.
+    refused: HashMap<InstanceId, (u32, String)>,
+}
+
+impl Run {
+    fn begin(view: &View) -> Self {
+        Self { old: view.failures(), refused: HashMap::new() }
+    }
+}
+
+/// Leaves to a person what has failed often enough.
+async fn give_up(
+    context: &Context<'_>,
+    run: &Run,
+    view: &View,
+    recorded: &mut [CaseInstance],
+) -> Result<(), Trouble> {
+    let mut failed = Vec::new();
+    for instance in recorded.iter().filter(|known| known.state == WAITING) {
+        let detail = match run.refused.get(&instance.id) {
+            Some((times, words)) if *times >= REFUSALS => Some(words.clone()),
+            _ if view.failed(instance.id, &run.old) >= TRIES => instance.detail.clone(),
+            _ => continue,
+        };
+        failed.push(CaseInstance { state: FAILED.to_owned(), detail, ..instance.clone() });
+    }
+    watch::record(context, recorded, failed).await
+}
+
+/// Asks for as many as may be under way, one of each server group: anti-affinity is only kept one by one.
+async fn ask(
+    context: &Context<'_>,
+    fenced: &Fenced,
+    run: &mut Run,
+    recorded: &mut [CaseInstance],
+) -> Result<(), Trouble> {
+    let moving: Vec<InstanceId> = with_state(recorded, MOVING);
+    let waiting: Vec<InstanceId> = with_state(recorded, WAITING);
+    let mut free = AT_ONCE.saturating_sub(moving.len());
+    if free == 0 || waiting.is_empty() {
+        return Ok(());
+    }
+    let mut busy = HashSet::new();
+    for id in moving {
+        busy.extend(groups(context, id).await?);
+    }
+    for id in waiting {
+        if free == 0 {
+            break;
+        }
+        let groups = groups(context, id).await?;
+        if groups.iter().any(|group| busy.contains(group)) {
+            continue;
+        }
+        let (state, detail) = match context.cloud.evacuate(fenced, id, None).await {
+            Ok(Evacuation::Asked | Evacuation::Underway(_)) => {
+                free -= 1;
+                busy.extend(groups);
+                (MOVING, "nova was asked to evacuate it".to_owned())
+            }
+            // The next look finds it there.
+            Ok(Evacuation::Elsewhere(_) | Evacuation::Gone) => continue,
+            Ok(Evacuation::NotNow(server)) if server.task_state.is_some() => {
+                let task = server.task_state.unwrap_or_default();
+                run.refuse(id, format!("nova is busy with it: task_state {task}"));
+                continue;
+            }
+            Ok(Evacuation::NotNow(server)) => (
+                HELD,
+                format!("nova does not evacuate in vm_state {}; it stays for a person", server.vm_state),
+            ),
+            // Such as a virtual TPM that the image asks for, or a share: this instance cannot, the others can.
+            Err(Error::Refused(answer)) => (HELD, format!("{answer}")),
+            Err(error) if error.next() == Next::Stop && !matches!(error, Error::NotOnFencedHost { .. }) => {
+                return Err(error.into());
+            }
+            Err(error) => {
+                run.refuse(id, error.to_string());
+                continue;
+            }
+        };
+        let known = recorded.iter().find(|known| known.id == id).cloned();
+        let now = known.map(|known| CaseInstance { state: state.to_owned(), detail: Some(detail), ..known });
+        watch::record(context, recorded, now.into_iter().collect()).await?;
+    }
+    Ok(())
+}
+
+impl Run {
+    fn refuse(&mut self, id: InstanceId, words: String) {
+        let refused = self.refused.entry(id).or_default();
+        refused.0 += 1;
+        refused.1 = words;
+    }
+}
+
+fn with_state(recorded: &[CaseInstance], state: &str) -> Vec<InstanceId> {
+    recorded.iter().filter(|known| known.state == state).map(|known| known.id).collect()
+}
+
+/// The server groups of an instance; listings do not tell.
+async fn groups(context: &Context<'_>, id: InstanceId) -> Result<Vec<String>, Trouble> {
+    let server = context.cloud.server(id).await?;
+    Ok(server.and_then(|server| server.server_groups).unwrap_or_default())
+}
+
+/// The step is done when nothing failed; what failed needs a person, and another run.
+fn ended(recorded: &[CaseInstance]) -> Outcome {
+    let words = watch::summary(recorded);
+    let failed: Vec<String> = recorded
+        .iter()
+        .filter(|known| known.state == FAILED)
+        .map(|known| format!("{} ({}): {}", known.id, known.name, known.detail.as_deref().unwrap_or("")))
+        .collect();
+    if failed.is_empty() {
+        return Outcome::Done(Entry::says(words));
+    }
+    Outcome::Stuck(format!(
+        "{words}: {}; make room or remove the cause, then let the case go on, and they are tried again",
+        failed.join("; ")
+    ))
+}

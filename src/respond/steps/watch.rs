@@ -1,0 +1,190 @@
+//! Where each instance of a case stands, by nova's word, and what is recorded of it.
+
+use std::collections::{HashMap, HashSet};
+
+use crate::ids::{HostName, InstanceId};
+use crate::openstack::{Cloud, Error, Migration, MigrationKind, Phase, Server};
+use crate::respond::instance::{PlannedInstance, Way};
+use crate::respond::plan::Plan;
+use crate::store::CaseInstance;
+
+use super::{Context, Trouble};
+
+/// An instance that waits for its evacuation.
+pub(super) const WAITING: &str = "waiting";
+/// One whose evacuation is under way.
+pub(super) const MOVING: &str = "moving";
+/// One that is on another host, as it was.
+pub(super) const MOVED: &str = "moved";
+/// One that its owner deleted.
+pub(super) const GONE: &str = "gone";
+/// One that could not be evacuated.
+pub(super) const FAILED: &str = "failed";
+/// One that is left for a person.
+pub(super) const HELD: &str = "held";
+
+/// What nova says now of a host's instances and evacuations.
+pub(super) struct View {
+    host: HostName,
+    pub(super) here: HashMap<InstanceId, Server>,
+    moves: HashMap<InstanceId, Vec<Migration>>,
+}
+
+impl View {
+    pub(super) async fn read(cloud: &Cloud, host: &HostName) -> Result<Self, Error> {
+        let (servers, migrations) = tokio::try_join!(
+            cloud.servers_on(host),
+            cloud.migrations_from(host, Some(&MigrationKind::Evacuation)),
+        )?;
+        let mut moves: HashMap<InstanceId, Vec<Migration>> = HashMap::new();
+        for migration in migrations {
+            moves.entry(migration.instance).or_default().push(migration);
+        }
+        let here = servers.into_iter().map(|server| (server.id, server)).collect();
+        Ok(Self { host: host.clone(), here, moves })
+    }
+
+    /// The evacuations of an instance away from the host.
+    fn moves(&self, id: InstanceId) -> &[Migration] {
+        self.moves.get(&id).map_or(&[], Vec::as_slice)
+    }
+
+    /// Evacuations that failed, of every instance.
+    pub(super) fn failures(&self) -> HashSet<String> {
+        let failed = |migration: &&Migration| migration.phase() == Phase::Failed;
+        self.moves.values().flatten().filter(failed).map(|migration| migration.uuid.clone()).collect()
+    }
+
+    /// How often the evacuation of an instance failed, those in `old` left out.
+    pub(super) fn failed(&self, id: InstanceId, old: &HashSet<String>) -> usize {
+        let fresh = |migration: &&Migration| migration.phase() == Phase::Failed && !old.contains(&migration.uuid);
+        self.moves(id).iter().filter(fresh).count()
+    }
+
+    /// What is to be recorded of an instance that was planned to be evacuated.
+    pub(super) async fn stand(&self, cloud: &Cloud, recorded: &CaseInstance) -> Result<CaseInstance, Error> {
+        let mut now = recorded.clone();
+        let latest = self.moves(recorded.id).iter().max_by_key(|migration| migration.created_at);
+        if let Some(latest) = latest {
+            now.migration = Some(latest.uuid.clone());
+        }
+        if let Some(server) = self.here.get(&recorded.id) {
+            let open = self.moves(recorded.id).iter().find(|migration| {
+                matches!(migration.phase(), Phase::Underway | Phase::Unknown) || migration.status == "done"
+            });
+            (now.state, now.detail) = match (open, latest) {
+                (Some(open), _) => (MOVING.to_owned(), Some(format!("nova's migration is {}", open.status))),
+                (None, Some(failed)) => (WAITING.to_owned(), Some(why_failed(failed, server))),
+                (None, None) => (WAITING.to_owned(), recorded.detail.clone()),
+            };
+            return Ok(now);
+        }
+        let Some(server) = cloud.server(recorded.id).await? else {
+            GONE.clone_into(&mut now.state);
+            now.detail = Some("it was deleted meanwhile".to_owned());
+            return Ok(now);
+        };
+        match &server.host {
+            Some(elsewhere) if *elsewhere != self.host && server.task_state.is_none() => {
+                now.destination = Some(elsewhere.clone());
+                if server.vm_state == "error" {
+                    FAILED.clone_into(&mut now.state);
+                    let fault = server.fault.as_deref().unwrap_or("nova does not say why");
+                    now.detail = Some(format!("it is in error on {elsewhere}: {fault}"));
+                } else {
+                    MOVED.clone_into(&mut now.state);
+                    now.detail = Some(arrived(recorded, &server));
+                }
+            }
+            _ => {
+                MOVING.clone_into(&mut now.state);
+                let task = server.task_state.as_deref().unwrap_or("between two hosts");
+                now.detail = Some(format!("nova is at it: {task}"));
+            }
+        }
+        Ok(now)
+    }
+}
+
+/// How an instance arrived, and what became of its disk.
+fn arrived(recorded: &CaseInstance, server: &Server) -> String {
+    let Some(planned) = PlannedInstance::read(recorded) else {
+        return server.status.clone();
+    };
+    let before = match planned.vm_state.as_str() {
+        state if state == server.vm_state => String::new(),
+        state => format!(" (before: {state})"),
+    };
+    format!("{}{before}; {}", server.status, planned.data.meaning())
+}
+
+fn why_failed(migration: &Migration, server: &Server) -> String {
+    let to = migration.destination.as_ref().map_or_else(String::new, |host| format!(" to {host}"));
+    let fault = server.fault.as_deref().unwrap_or("nova does not say why; see the log of its scheduler and conductor");
+    format!("its evacuation{to} ended in {}: {fault}", migration.status)
+}
+
+/// Whether nothing more is expected of an instance.
+pub(super) fn is_settled(instance: &CaseInstance) -> bool {
+    matches!(instance.state.as_str(), MOVED | GONE | HELD | FAILED)
+}
+
+/// Records instances that were not there when the plan was made, by the plan's own rules; returns all.
+pub(super) async fn with_newcomers(
+    context: &Context<'_>,
+    plan: &Plan,
+    view: &View,
+) -> Result<Vec<CaseInstance>, Trouble> {
+    let mut recorded = context.instances().await?;
+    let newcomers: Vec<CaseInstance> = view
+        .here
+        .values()
+        .filter(|server| !recorded.iter().any(|known| known.id == server.id))
+        .map(|server| PlannedInstance::of(server, plan.local_disk).recorded(&context.case.host))
+        .collect();
+    context.put(&newcomers).await?;
+    recorded.extend(newcomers);
+    Ok(recorded)
+}
+
+/// Records what changed.
+pub(super) async fn record(
+    context: &Context<'_>,
+    recorded: &mut [CaseInstance],
+    now: Vec<CaseInstance>,
+) -> Result<(), Trouble> {
+    let mut changed = Vec::new();
+    for now in now {
+        if let Some(known) = recorded.iter_mut().find(|known| known.id == now.id && **known != now) {
+            known.clone_from(&now);
+            changed.push(now);
+        }
+    }
+    context.put(&changed).await?;
+    Ok(())
+}
+
+/// Looks at every instance that is to be evacuated and not settled, and records what changed.
+pub(super) async fn look(
+    context: &Context<'_>,
+    view: &View,
+    recorded: &mut [CaseInstance],
+) -> Result<(), Trouble> {
+    let mut now = Vec::new();
+    for instance in recorded.iter().filter(|known| known.fate == Way::Evacuate.as_str() && !is_settled(known)) {
+        now.push(view.stand(context.cloud, instance).await?);
+    }
+    record(context, recorded, now).await
+}
+
+/// What became of the instances, in words.
+pub(super) fn summary(recorded: &[CaseInstance]) -> String {
+    let count = |state: &str| recorded.iter().filter(|instance| instance.state == state).count();
+    let mut words = vec![format!("{} of {} instances elsewhere", count(MOVED), recorded.len())];
+    for (state, what) in [(GONE, "deleted meanwhile"), (HELD, "left for a person"), (FAILED, "failed")] {
+        if count(state) > 0 {
+            words.push(format!("{} {what}", count(state)));
+        }
+    }
+    words.join(", ")
+}
