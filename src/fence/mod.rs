@@ -21,3 +21,6 @@ pub use methods::{AllFailed, Attempt, Method, Methods, PoweredOff};
 pub use power::{Error, Power};
 pub use trust::Trust;
 pub use watch::{AgentPort, NotFenced, Seen, Watch};
+
+#[cfg(test)]
+mod tests;

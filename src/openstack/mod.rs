@@ -42,3 +42,8 @@ pub use server::{Flavor, Server};
 pub use service::{ComputeHeartbeat, ComputeService, ComputeServices, DISABLED_REASON_MAX};
 pub use session::Cloud;
 pub use version::{Version, VersionRange};
+
+#[cfg(test)]
+pub(crate) mod scripted;
+#[cfg(test)]
+mod tests;

@@ -1,11 +1,12 @@
 //! A fence agent's metadata: which options it knows, and whether an option may be given to it.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// What an agent says about itself.
 #[derive(Debug)]
 pub(super) struct Metadata {
-    parameters: BTreeSet<String>,
+    /// By name, the type of the value.
+    parameters: BTreeMap<String, String>,
     actions: BTreeSet<String>,
 }
 
@@ -14,6 +15,9 @@ const OURS: [&str; 2] = ["action", "option"];
 
 /// Options that make an agent write what it does, passwords included, to a log.
 const TALKATIVE: [&str; 4] = ["verbose", "verbose_level", "debug", "debug_file"];
+
+/// The values of a switch that every agent reads.
+const BOOLEANS: [&str; 4] = ["1", "0", "true", "false"];
 
 impl Metadata {
     /// Reads `action=metadata`'s XML. DTDs are refused, so that it cannot grow.
@@ -26,16 +30,23 @@ impl Metadata {
         let text = xml.get(begin..).unwrap_or_default();
         let document = roxmltree::Document::parse(text)
             .map_err(|error| format!("it is not the XML that fence agents print: {error}"))?;
-        let names = |tag: &str| {
+        let named = |tag: &'static str| {
             document
                 .descendants()
-                .filter(|node| node.has_tag_name(tag))
-                .filter_map(|node| node.attribute("name").map(str::to_owned))
-                .collect::<BTreeSet<_>>()
+                .filter(move |node| node.has_tag_name(tag))
+                .filter_map(|node| Some((node, node.attribute("name")?.to_owned())))
         };
         let metadata = Self {
-            parameters: names("parameter"),
-            actions: names("action"),
+            parameters: named("parameter")
+                .map(|(node, name)| {
+                    let content = node.children().find(|child| child.has_tag_name("content"));
+                    let kind = content
+                        .and_then(|content| content.attribute("type"))
+                        .unwrap_or("string");
+                    (name, kind.to_owned())
+                })
+                .collect(),
+            actions: named("action").map(|(_, name)| name).collect(),
         };
         if metadata.parameters.is_empty() {
             return Err("it lists no parameters: is this a fence agent?".to_owned());
@@ -44,7 +55,7 @@ impl Metadata {
     }
 
     pub(super) fn has_parameter(&self, name: &str) -> bool {
-        self.parameters.contains(name)
+        self.parameters.contains_key(name)
     }
 
     pub(super) fn has_action(&self, name: &str) -> bool {
@@ -66,12 +77,19 @@ impl Metadata {
                 "option {key} is a secret; keep it in a file and name that as password_file"
             ));
         }
-        if !self.has_parameter(key) {
+        let Some(kind) = self.parameters.get(key) else {
             return Err(format!(
                 "it knows no option \"{}\", and would ignore it; {}",
                 key.escape_default(),
                 self.nearest(key)
             ));
+        };
+        // Agents ignore a switch whose value they cannot read, in silence too.
+        if kind == "boolean" && !BOOLEANS.contains(&value) {
+            return Err(format!("option {key} is a switch: give 1 or 0"));
+        }
+        if kind == "integer" && value.parse::<i64>().is_err() {
+            return Err(format!("option {key} is a number"));
         }
         match unfit(value) {
             Some(fault) => Err(format!(
@@ -84,7 +102,7 @@ impl Metadata {
     fn nearest(&self, wrong: &str) -> String {
         let mut by_distance: Vec<(usize, &str)> = self
             .parameters
-            .iter()
+            .keys()
             .map(|name| (distance(wrong, name), name.as_str()))
             .collect();
         by_distance.sort();
@@ -95,7 +113,7 @@ impl Metadata {
             .map(|(_, name)| *name)
             .collect();
         if near.is_empty() {
-            let all: Vec<&str> = self.parameters.iter().map(String::as_str).collect();
+            let all: Vec<&str> = self.parameters.keys().map(String::as_str).collect();
             return format!("it knows {}", all.join(", "));
         }
         format!("did you mean {}?", near.join(", "))
@@ -165,6 +183,13 @@ mod tests {
         );
         let words = metadata.accepts("ip_port", "1").unwrap_err();
         assert!(words.contains("did you mean ipport"), "{words}");
+    }
+
+    #[test]
+    fn a_switch_that_the_agent_would_not_read_is_refused() {
+        let metadata = Metadata::parse(XML).unwrap();
+        assert!(metadata.accepts("lanplus", "1x").unwrap_err().contains("switch"));
+        assert!(metadata.accepts("ipport", "http").unwrap_err().contains("number"));
     }
 
     #[test]
