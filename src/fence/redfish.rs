@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use reqwest::header::{HeaderMap, HeaderValue, LOCATION};
-use reqwest::{Certificate, Client, Method, RequestBuilder, StatusCode, redirect};
+use reqwest::{Client, Method, RequestBuilder, StatusCode, redirect};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use url::Url;
@@ -15,7 +15,7 @@ use uuid::Uuid;
 use crate::config::secret::{Secret, SecretSource};
 
 use super::power::{Error, Power};
-use super::trust::{Trust, pinned};
+use super::trust::{Trust, authorities, pinned};
 
 /// The largest answer: a system's description is some 20 KB.
 const BODY_MAX: usize = 1024 * 1024;
@@ -174,12 +174,8 @@ impl Redfish {
         match &target.trust {
             Trust::System => {}
             Trust::Ca(pem) => {
-                let roots =
-                    Certificate::from_pem_bundle(pem).map_err(|error| setup(format!("ca_file: {error}")))?;
-                if roots.is_empty() {
-                    return Err(setup("ca_file holds no certificate".to_owned()));
-                }
-                http = http.tls_certs_only(roots);
+                let tls = authorities(pem).map_err(|error| setup(format!("ca_file: {error}")))?;
+                http = http.tls_backend_preconfigured(tls);
             }
             Trust::Pin(pin) => {
                 let tls = pinned(*pin).map_err(|error| setup(error.to_string()))?;

@@ -142,13 +142,14 @@ async fn a_revoked_token_is_replaced_in_the_middle_of_the_work() {
     while chrono::Utc::now().timestamp() <= second + 1 {
         tokio::time::sleep(std::time::Duration::from_millis(50)).await;
     }
-    let outcome = cloud.compute_services().await;
+    // nova has seen the token and goes on believing its cache; Masakari has not, and asks keystone.
+    let outcome = cloud.recovery_host(&world.host(0)).await;
     let after = cloud.whoami().await;
     admin
         .ask("DELETE", "identity", &format!("/users/{user}"), Value::Null)
         .await;
 
-    outcome.unwrap();
+    assert!(outcome.unwrap().is_some());
     let after = after.unwrap();
     assert!(
         after.expires_at > before.expires_at,

@@ -148,7 +148,8 @@ impl World {
         let _alone = self.alone().await;
         // As a task of its own, so that its panic can be caught.
         let local = LocalSet::new();
-        let outcome = local.run_until(tokio::task::spawn_local(body)).await;
+        let task = local.spawn_local(body);
+        let outcome = local.run_until(task).await;
         self.put_back(&host).await;
         if let Err(error) = outcome {
             std::panic::resume_unwind(error.into_panic());
