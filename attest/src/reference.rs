@@ -85,7 +85,7 @@ pub fn capture(from: &Capture<'_>) -> Result<Captured, Vec<Finding>> {
     }
     let mut list = String::new();
     if let Some(log) = ima.filter(|log| log.covered() > 0) {
-        let files = Files::of(&log);
+        let files = Files::of(&log, &bare)?;
         files.section(&mut toml, from.list_name);
         list = files.list();
     }
@@ -206,40 +206,56 @@ struct Files {
 }
 
 impl Files {
-    fn of(log: &ReplayedImaLog<'_>) -> Self {
+    /// Reads them off the list. A file that no list can hold (a weak hash, a path that is not UTF-8) is an error: golden
+    /// values without it would condemn the very host that they were captured from.
+    fn of(log: &ReplayedImaLog<'_>, bare: &Policy) -> Result<Self, Vec<Finding>> {
         let mut files = Self {
             digests: BTreeMap::new(),
             violations: 0,
             left_out: 0,
         };
+        let mut refused = FindingList::new(bare);
         log.each_covered(&mut |_, entry| {
-            if entry.pcr != u32::from(IMA_PCR) {
-                files.left_out = files.left_out.saturating_add(1);
-                return;
-            }
             if entry.violation {
                 files.violations = files.violations.saturating_add(1);
                 return;
             }
-            if entry.fields.is_some_and(|fields| fields.path == BOOT_AGGREGATE) {
+            let Some(fields) = entry.fields.filter(|_| entry.pcr == u32::from(IMA_PCR)) else {
+                files.left_out = files.left_out.saturating_add(1);
+                return;
+            };
+            if fields.path == BOOT_AGGREGATE {
                 return;
             }
-            let named = entry.fields.and_then(|fields| {
-                let path = std::str::from_utf8(fields.path)
-                    .ok()
-                    .filter(|path| !path.is_empty())?;
-                let alg: HashAlg = std::str::from_utf8(fields.algorithm).ok()?.parse().ok()?;
-                let usable = alg != HashAlg::Sha1 && fields.digest.len() == alg.digest_len();
-                usable.then(|| (path.to_owned(), alg, fields.digest.to_vec()))
-            });
-            match named {
-                Some((path, alg, digest)) => {
-                    files.digests.entry((path, alg)).or_default().insert(digest);
+            let alg = std::str::from_utf8(fields.algorithm)
+                .ok()
+                .and_then(|name| name.parse::<HashAlg>().ok());
+            let alg = alg.filter(|alg| *alg != HashAlg::Sha1 && fields.digest.len() == alg.digest_len());
+            match (std::str::from_utf8(fields.path), alg) {
+                (Ok(path), Some(alg)) if !path.is_empty() => {
+                    files
+                        .digests
+                        .entry((path.to_owned(), alg))
+                        .or_default()
+                        .insert(fields.digest.to_vec());
                 }
-                None => files.left_out = files.left_out.saturating_add(1),
+                (_, None) => refused.add_with(Code::ImaAlgorithmUnsuitable, |finding| Finding {
+                    subject: shown(fields.path),
+                    expected: Some("sha256, sha384 or sha512".to_owned()),
+                    found: Some(shown(fields.algorithm)),
+                    ..finding
+                }),
+                _ => refused.add_with(Code::ImaFileUnknown, |finding| Finding {
+                    subject: shown(fields.path),
+                    expected: Some("a path in UTF-8, as a list can hold it".to_owned()),
+                    ..finding
+                }),
             }
         });
-        files
+        match refused.finish() {
+            (Verdict::Affirming, _) => Ok(files),
+            (_, findings) => Err(findings),
+        }
     }
 
     fn section(&self, toml: &mut String, list_name: &str) {
@@ -258,7 +274,7 @@ impl Files {
         if self.left_out > 0 {
             let _ = writeln!(
                 toml,
-                "# {} entries were left out: another template, PCR or algorithm than can be compared, or a path that is not UTF-8.",
+                "# {} entries were left out: another template or PCR than can be compared.",
                 self.left_out
             );
         }

@@ -24,7 +24,7 @@ use crate::appraise;
 use crate::challenge::Challenge;
 use crate::claims::{Claims, QuoteClaims};
 use crate::evidence::Evidence;
-use crate::finding::FindingList;
+use crate::finding::{Code, FindingList};
 use crate::pcr::HashAlg;
 use crate::policy::Policy;
 use crate::quote::QuotedPcrs;
@@ -113,17 +113,18 @@ pub fn verify(input: &Input<'_>, done: &mut dyn FnMut(Part)) -> AttestationResul
         }
         Ok(None) => appraise::no_ima(policy, &mut findings),
         Err(finding) => {
-            full_list_needed = finding.code == crate::finding::Code::ImaFullListNeeded;
+            // What could not be proven leaves nothing to go on from: the next challenge asks for the whole list.
+            clean_to = None;
+            full_list_needed = finding.code == Code::ImaFullListNeeded;
             findings.add(finding);
         }
     }
     done(Part::Appraisal);
 
-    let ima = if full_list_needed { None } else { clean_to };
     let history = if rolled_back {
         history.cloned()
     } else {
-        Some(history_of(&quoted, policy, ima))
+        Some(history_of(&quoted, policy, clean_to))
     };
     let (verdict, findings) = findings.finish();
     AttestationResult {

@@ -2,7 +2,9 @@
 
 use serde::Serialize;
 
-use super::{Store, StoreError};
+use super::columns::Columns;
+use super::connection::{Attempt, Write, statement};
+use super::{Store, StoreError, sql};
 use crate::clock::Timestamp;
 use crate::ids::Sha256Digest;
 
@@ -53,21 +55,104 @@ pub enum Chain {
     },
 }
 
+/// Before the first entry.
+const GENESIS: Sha256Digest = Sha256Digest([0; 32]);
+
 impl Store {
     /// Appends to the audit trail.
     pub async fn audit(&self, entry: &AuditEntry, now: Timestamp) -> Result<(), StoreError> {
-        let _ = (entry, now);
-        todo!()
+        let mut write = self
+            .write(Attempt::new("appending to the audit trail about", &entry.subject))
+            .await?;
+        append(&mut write, entry, now).await?;
+        write.commit().await
     }
 
     /// The latest entries, newest first.
     pub async fn latest_audit(&self, limit: u32) -> Result<Vec<AuditRecord>, StoreError> {
-        let _ = limit;
-        todo!()
+        let query = statement(sql::AUDIT_LATEST).bind(i64::from(limit));
+        self.list(Attempt::new("reading", "the audit trail"), query, record_of)
+            .await
     }
 
     /// Reads the whole trail again.
     pub async fn verify_chain(&self) -> Result<Chain, StoreError> {
-        todo!()
+        let (mut entries, mut head) = (0, GENESIS);
+        loop {
+            let query = statement(sql::AUDIT_AFTER).bind(entries);
+            let page = self
+                .list(Attempt::new("reading", "the audit trail"), query, record_of)
+                .await?;
+            if page.is_empty() {
+                return Ok(Chain::Intact { entries, head });
+            }
+            for record in page {
+                let expected = entries + 1;
+                if record.seq != expected {
+                    return Ok(Chain::Broken {
+                        seq: expected,
+                        reason: format!("it is missing; the next one is {}", record.seq),
+                    });
+                }
+                if record.hash != chained(head, record.seq, record.at, &record.entry) {
+                    return Ok(Chain::Broken {
+                        seq: record.seq,
+                        reason: "its hash does not fit what it says and the entries before it".to_owned(),
+                    });
+                }
+                (entries, head) = (record.seq, record.hash);
+            }
+        }
     }
+}
+
+/// Appends within a running transaction.
+pub(super) async fn append(write: &mut Write, entry: &AuditEntry, now: Timestamp) -> Result<(), StoreError> {
+    let row = write.row(statement(sql::AUDIT_LAST)).await?;
+    let (last, head) = match row {
+        None => (0, GENESIS),
+        Some(row) => {
+            let row = Columns {
+                row: &row,
+                attempt: &write.attempt,
+            };
+            (row.int("seq")?, row.read("hash")?)
+        }
+    };
+    let seq = last + 1;
+    let insert = statement(sql::AUDIT_INSERT)
+        .bind(seq)
+        .bind(now.as_millis())
+        .bind(entry.who.clone())
+        .bind(entry.what.clone())
+        .bind(entry.subject.clone())
+        .bind(entry.outcome.clone())
+        .bind(chained(head, seq, now, entry).to_string());
+    write.run(insert).await.map(|_| ())
+}
+
+/// The hash of an entry: over the one before and every column, each text with its length before it.
+fn chained(head: Sha256Digest, seq: i64, at: Timestamp, entry: &AuditEntry) -> Sha256Digest {
+    let mut bytes = head.0.to_vec();
+    bytes.extend(seq.to_be_bytes());
+    bytes.extend(at.as_millis().to_be_bytes());
+    for text in [&entry.who, &entry.what, &entry.subject, &entry.outcome] {
+        bytes.extend((text.len() as u64).to_be_bytes());
+        bytes.extend(text.as_bytes());
+    }
+    Sha256Digest::of(&bytes)
+}
+
+fn record_of(row: &Columns<'_>) -> Result<AuditRecord, StoreError> {
+    Ok(AuditRecord {
+        seq: row.int("seq")?,
+        at: row.at("at")?,
+        entry: AuditEntry {
+            who: row.text("who")?,
+            what: row.text("what")?,
+            subject: row.text("subject")?,
+            outcome: row.text("outcome")?,
+        },
+        hash: row.read("hash")?,
+    })
 }

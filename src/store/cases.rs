@@ -1,11 +1,20 @@
-//! Cases: one quarantine of one host, with its plan, its steps and the fate of each instance.
+//! Cases: one quarantine of one host, from its plan to its outcome.
 
 use serde::Serialize;
+use serde_json::json;
 
-use super::{Json, Lease, NewNotification, Store, StoreError};
+use super::columns::Columns;
+use super::connection::{Attempt, Write, statement};
+use super::leases::in_force;
+use super::outbox::queue;
+use super::steps::put_instance;
+use super::{
+    AuditEntry, CaseInstance, JournalEntry, Json, LONGEST_LEASE, Lease, LeaseKind, NewNotification, Phase,
+    Store, StoreError, audit, journal, sql,
+};
 use crate::clock::Timestamp;
 use crate::config::ResponseMode;
-use crate::ids::{CaseId, HostName, InstanceId, RoundId, Sha256Digest};
+use crate::ids::{CaseId, HostName, RoundId, Sha256Digest};
 
 /// Where a case stands.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -98,66 +107,6 @@ pub struct Outcome {
     pub detail: Json,
 }
 
-/// Where a step stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum StepState {
-    /// Not begun.
-    Pending,
-    /// Begun; whether it took effect is to be seen from the world.
-    Running,
-    /// Seen to be done.
-    Done,
-    /// The last attempt failed; tried again unless the case is stuck.
-    Failed,
-    /// The plan or the world made it needless.
-    Skipped,
-}
-
-/// One step of a case.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Step {
-    /// Its name in the plan.
-    pub name: String,
-    /// Its place in the plan, from 0.
-    pub position: i64,
-    /// Where it stands.
-    pub state: StepState,
-    /// How often it was begun.
-    pub attempts: i64,
-    /// When it was first begun.
-    pub started_at: Option<Timestamp>,
-    /// When it was done, failed or skipped.
-    pub finished_at: Option<Timestamp>,
-    /// What was last said about it.
-    pub note: Option<String>,
-}
-
-/// One instance of a case, and what became of it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct CaseInstance {
-    /// The instance.
-    pub id: InstanceId,
-    /// Its name.
-    pub name: String,
-    /// The project that it belongs to.
-    pub project: String,
-    /// Its flavor, disk, encryption and whatever else bears on its fate.
-    pub info: Json,
-    /// The host that it was on.
-    pub source: HostName,
-    /// The host that it is on now.
-    pub destination: Option<HostName>,
-    /// What is to become of it, as planned: `evacuate`, `hold`, ...
-    pub fate: String,
-    /// Where it stands, in a word of the response's.
-    pub state: String,
-    /// nova's migration record.
-    pub migration: Option<String>,
-    /// In words.
-    pub detail: Option<String>,
-}
-
 /// Which cases are listed.
 #[derive(Debug, Clone, Default)]
 pub struct CaseFilter {
@@ -167,99 +116,105 @@ pub struct CaseFilter {
     pub unclosed_only: bool,
 }
 
+impl CaseState {
+    /// Its name, as stored and printed.
+    pub fn as_str(&self) -> &'static str {
+        match self {
+            Self::Open => "open",
+            Self::Held { .. } => "held",
+            Self::Stuck { .. } => "stuck",
+            Self::Closed { .. } => "closed",
+        }
+    }
+
+    /// Why it is so; an open case needs no reason.
+    pub fn reason(&self) -> Option<&str> {
+        match self {
+            Self::Open => None,
+            Self::Held { reason } | Self::Stuck { reason } | Self::Closed { reason } => Some(reason),
+        }
+    }
+}
+
 impl Store {
     /// One case.
     pub async fn case(&self, id: &CaseId) -> Result<Option<Case>, StoreError> {
-        let _ = id;
-        todo!()
+        self.one(
+            Attempt::new("reading case", id),
+            statement(sql::CASE).bind(id.to_string()),
+            case_of,
+        )
+        .await
     }
 
     /// Cases, newest first.
     pub async fn cases(&self, filter: &CaseFilter) -> Result<Vec<Case>, StoreError> {
-        let _ = filter;
-        todo!()
+        let query = match &filter.host {
+            Some(host) => statement(sql::CASES_OF_HOST).bind(host.to_string()),
+            None if filter.unclosed_only => statement(sql::CASES_UNCLOSED),
+            None => statement(sql::CASES),
+        };
+        let mut cases = self
+            .list(Attempt::new("listing", "cases"), query, case_of)
+            .await?;
+        if filter.unclosed_only {
+            cases.retain(|case| case.closed_at.is_none());
+        }
+        Ok(cases)
     }
 
     /// The host's unclosed case.
     pub async fn unclosed_case(&self, host: &HostName) -> Result<Option<Case>, StoreError> {
-        let _ = host;
-        todo!()
+        let attempt = Attempt::new("reading the unclosed case of host", host);
+        self.one(
+            attempt,
+            statement(sql::CASE_UNCLOSED).bind(host.to_string()),
+            case_of,
+        )
+        .await
     }
 
     /// Cases opened at or after `since`, whatever became of them: what the guard counts.
     pub async fn cases_opened_since(&self, since: Timestamp) -> Result<Vec<Case>, StoreError> {
-        let _ = since;
-        todo!()
+        let query = statement(sql::CASES_SINCE).bind(since.as_millis());
+        self.list(Attempt::new("listing", "recent cases"), query, case_of)
+            .await
     }
 
     /// Open cases that may be driven now and that nobody holds, oldest first.
     pub async fn cases_due(&self, now: Timestamp, limit: u32) -> Result<Vec<CaseId>, StoreError> {
-        let _ = (now, limit);
-        todo!()
-    }
-
-    /// The steps of a case, in their order.
-    pub async fn steps(&self, case: &CaseId) -> Result<Vec<Step>, StoreError> {
-        let _ = case;
-        todo!()
-    }
-
-    /// The instances of a case, by project and name.
-    pub async fn instances(&self, case: &CaseId) -> Result<Vec<CaseInstance>, StoreError> {
-        let _ = case;
-        todo!()
+        let query = statement(sql::CASES_DUE)
+            .bind(now.as_millis())
+            .bind(now.as_millis())
+            .bind(now.plus(LONGEST_LEASE).as_millis())
+            .bind(i64::from(limit));
+        self.list(Attempt::new("listing", "cases that are due"), query, |row| {
+            row.read("id")
+        })
+        .await
     }
 
     /// The evidence kept with a case, each with what it is.
     pub async fn case_evidence(&self, case: &CaseId) -> Result<Vec<(String, Sha256Digest)>, StoreError> {
-        let _ = case;
-        todo!()
-    }
-
-    /// Records that a step is about to be done: running, one attempt more, and a `before` entry in the journal.
-    pub async fn begin_step(
-        &self,
-        lease: &Lease,
-        step: &str,
-        detail: &Json,
-        now: Timestamp,
-    ) -> Result<(), StoreError> {
-        let _ = (lease, step, detail, now);
-        todo!()
-    }
-
-    /// Records what came of a step, and an `after` entry in the journal (`error` when it failed).
-    pub async fn end_step(
-        &self,
-        lease: &Lease,
-        step: &str,
-        state: StepState,
-        note: Option<&str>,
-        detail: &Json,
-        now: Timestamp,
-    ) -> Result<(), StoreError> {
-        let _ = (lease, step, state, note, detail, now);
-        todo!()
-    }
-
-    /// Records what became of instances; those not known yet are added.
-    pub async fn put_instances(
-        &self,
-        lease: &Lease,
-        instances: &[CaseInstance],
-        now: Timestamp,
-    ) -> Result<(), StoreError> {
-        let _ = (lease, instances, now);
-        todo!()
+        let query = statement(sql::CASE_EVIDENCE).bind(case.to_string());
+        self.list(Attempt::new("listing the evidence of case", case), query, |row| {
+            Ok((row.text("role")?, row.read("digest")?))
+        })
+        .await
     }
 
     /// Lets the case rest until `not_before`.
     pub async fn postpone(&self, lease: &Lease, not_before: Timestamp) -> Result<(), StoreError> {
-        let _ = (lease, not_before);
-        todo!()
+        let (mut write, case) = self.write_case(lease, "postponing case").await?;
+        let update = statement(sql::CASE_POSTPONE)
+            .bind(not_before.as_millis())
+            .bind(case.to_string());
+        write.run(update).await?;
+        write.commit().await
     }
 
-    /// Moves the case to held or stuck, with a journal note and notifications. Closing is [`Store::close_case`].
+    /// Moves an open case to held or stuck, with a note in the journal and notifications.
+    /// Closing is [`Store::close_case`], and going on is [`Store::approve`].
     pub async fn stop_case(
         &self,
         lease: &Lease,
@@ -267,8 +222,12 @@ impl Store {
         notifications: &[NewNotification],
         now: Timestamp,
     ) -> Result<(), StoreError> {
-        let _ = (lease, state, notifications, now);
-        todo!()
+        let (mut write, case) = self.write_case(lease, "stopping case").await?;
+        stop(&mut write, &case, state, lease.epoch, now).await?;
+        for notification in notifications {
+            queue(&mut write, notification, now).await?;
+        }
+        write.commit().await
     }
 
     /// Closes the case with its outcome.
@@ -279,13 +238,259 @@ impl Store {
         notifications: &[NewNotification],
         now: Timestamp,
     ) -> Result<(), StoreError> {
-        let _ = (lease, outcome, notifications, now);
-        todo!()
+        let (mut write, case) = self.write_case(lease, "closing case").await?;
+        let update = statement(sql::CASE_CLOSE)
+            .bind(outcome.reason.clone())
+            .bind(now.as_millis())
+            .bind(outcome.detail.as_str().to_owned())
+            .bind(case.to_string());
+        if write.run(update).await? == 0 {
+            return Err(write.attempt.refused("it is closed already"));
+        }
+        note(
+            &mut write,
+            &case,
+            lease.epoch,
+            &json!({ "state": "closed", "reason": outcome.reason }),
+            now,
+        )
+        .await?;
+        for notification in notifications {
+            queue(&mut write, notification, now).await?;
+        }
+        write.commit().await
     }
 
-    /// A person lets a held or stuck case go on. Returns false when it was neither.
-    pub async fn approve(&self, case: &CaseId, by: &str, now: Timestamp) -> Result<bool, StoreError> {
-        let _ = (case, by, now);
-        todo!()
+    /// A person holds an open case: the step that runs is finished, and none is begun after it.
+    /// Returns false when the case was not open.
+    pub async fn hold(
+        &self,
+        case: &CaseId,
+        by: &str,
+        reason: &str,
+        now: Timestamp,
+    ) -> Result<bool, StoreError> {
+        let mut write = self.write(Attempt::new("holding case", case)).await?;
+        let epoch = epoch_of(&mut write, case).await?;
+        let state = CaseState::Held {
+            reason: format!("held by {by}: {reason}"),
+        };
+        match stop(&mut write, case, &state, epoch, now).await {
+            Err(StoreError::Refused { .. }) => return Ok(false),
+            stopped => stopped?,
+        }
+        let entry = AuditEntry {
+            who: by.to_owned(),
+            what: "hold".to_owned(),
+            subject: format!("case {case}"),
+            outcome: reason.to_owned(),
+        };
+        audit::append(&mut write, &entry, now).await?;
+        write.commit().await?;
+        Ok(true)
     }
+
+    /// A person lets a held or stuck case go on, and its failed steps may be tried again as often as at first.
+    /// Written into the journal and the audit trail as well. Returns false when it was neither held nor stuck.
+    pub async fn approve(&self, case: &CaseId, by: &str, now: Timestamp) -> Result<bool, StoreError> {
+        let mut write = self.write(Attempt::new("approving case", case)).await?;
+        let epoch = epoch_of(&mut write, case).await?;
+        let update = statement(sql::CASE_APPROVE)
+            .bind(by.to_owned())
+            .bind(now.as_millis())
+            .bind(case.to_string());
+        if write.run(update).await? == 0 {
+            return Ok(false);
+        }
+        write
+            .run(statement(sql::STEPS_TRY_AGAIN).bind(case.to_string()))
+            .await?;
+        note(
+            &mut write,
+            case,
+            epoch,
+            &json!({ "state": "open", "approved_by": by }),
+            now,
+        )
+        .await?;
+        let entry = AuditEntry {
+            who: by.to_owned(),
+            what: "approve".to_owned(),
+            subject: format!("case {case}"),
+            outcome: "goes on".to_owned(),
+        };
+        audit::append(&mut write, &entry, now).await?;
+        write.commit().await?;
+        Ok(true)
+    }
+
+    /// Begins a transaction about the leased case, which is refused when the lease is no longer in force.
+    pub(super) async fn write_case(
+        &self,
+        lease: &Lease,
+        operation: &'static str,
+    ) -> Result<(Write, CaseId), StoreError> {
+        let LeaseKind::Case(case) = &lease.kind else {
+            let attempt = Attempt::new(operation, "that is not named");
+            return Err(attempt.refused(format!("the lease is of {}", lease.kind)));
+        };
+        let mut write = self.write(Attempt::new(operation, case)).await?;
+        in_force(&mut write, lease).await?;
+        Ok((write, case.clone()))
+    }
+}
+
+/// The host's unclosed case, as the running transaction sees it.
+pub(super) async fn unclosed_in(write: &mut Write, host: &HostName) -> Result<Option<CaseId>, StoreError> {
+    let row = write
+        .row(statement(sql::CASE_UNCLOSED).bind(host.to_string()))
+        .await?;
+    row.map(|row| {
+        Columns {
+            row: &row,
+            attempt: &write.attempt,
+        }
+        .read("id")
+    })
+    .transpose()
+}
+
+/// Opens a case within a running transaction: its plan, steps, instances and evidence.
+pub(super) async fn open_case(write: &mut Write, case: &NewCase, now: Timestamp) -> Result<(), StoreError> {
+    if matches!(case.state, CaseState::Stuck { .. } | CaseState::Closed { .. }) {
+        return Err(write.attempt.refused("a case begins open or held"));
+    }
+    let insert = statement(sql::CASE_INSERT)
+        .bind(case.id.to_string())
+        .bind(case.host.to_string())
+        .bind(case.host.to_string())
+        .bind(case.state.as_str())
+        .bind(case.state.reason().map(str::to_owned))
+        .bind(case.mode.as_str())
+        .bind(case.cause.clone())
+        .bind(now.as_millis())
+        .bind(case.condemned_by.to_string())
+        .bind(case.confirmed_by.to_string())
+        .bind(now.as_millis())
+        .bind(case.plan.as_str().to_owned());
+    write.run(insert).await?;
+    for (position, name) in (0_i64..).zip(&case.steps) {
+        let insert = statement(sql::STEP_INSERT)
+            .bind(case.id.to_string())
+            .bind(name.clone())
+            .bind(position);
+        write.run(insert).await?;
+    }
+    for instance in &case.instances {
+        put_instance(write, &case.id, instance, now).await?;
+    }
+    for (role, digest) in &case.evidence {
+        let insert = statement(sql::CASE_EVIDENCE_INSERT)
+            .bind(case.id.to_string())
+            .bind(role.clone())
+            .bind(digest.to_string());
+        write.run(insert).await?;
+    }
+    Ok(())
+}
+
+async fn stop(
+    write: &mut Write,
+    case: &CaseId,
+    state: &CaseState,
+    epoch: i64,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    let (CaseState::Held { reason } | CaseState::Stuck { reason }) = state else {
+        return Err(write
+            .attempt
+            .refused(format!("\"{}\" is no state to stop in", state.as_str())));
+    };
+    let update = statement(sql::CASE_STOP)
+        .bind(state.as_str())
+        .bind(reason.clone())
+        .bind(case.to_string());
+    if write.run(update).await? == 0 {
+        return Err(write.attempt.refused("it is not open"));
+    }
+    note(
+        write,
+        case,
+        epoch,
+        &json!({ "state": state.as_str(), "reason": reason }),
+        now,
+    )
+    .await
+}
+
+/// A note about the case itself.
+async fn note(
+    write: &mut Write,
+    case: &CaseId,
+    epoch: i64,
+    detail: &serde_json::Value,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    let detail = Json::from(detail.clone());
+    let entry = JournalEntry {
+        seq: 0,
+        at: now,
+        step: String::new(),
+        phase: Phase::Note,
+        epoch,
+        detail,
+    };
+    journal::append(write, case, &entry).await
+}
+
+/// The epoch that the case's lease is in, for a person who writes without one. Fails for an unknown case.
+async fn epoch_of(write: &mut Write, case: &CaseId) -> Result<i64, StoreError> {
+    if write
+        .row(statement(sql::CASE).bind(case.to_string()))
+        .await?
+        .is_none()
+    {
+        return Err(write.attempt.unknown(format!("case {case}")));
+    }
+    let row = write
+        .row(statement(sql::LEASE).bind("case").bind(case.to_string()))
+        .await?;
+    row.map_or(Ok(0), |row| {
+        Columns {
+            row: &row,
+            attempt: &write.attempt,
+        }
+        .int("epoch")
+    })
+}
+
+fn case_of(row: &Columns<'_>) -> Result<Case, StoreError> {
+    let reason = row.raw::<Option<String>>("reason")?.unwrap_or_default();
+    let state = match row.text("state")?.as_str() {
+        "open" => CaseState::Open,
+        "held" => CaseState::Held { reason },
+        "stuck" => CaseState::Stuck { reason },
+        "closed" => CaseState::Closed { reason },
+        other => return Err(row.attempt.damaged(format!("column state: \"{other}\""))),
+    };
+    let mode = match row.text("mode")?.as_str() {
+        "observe" => ResponseMode::Observe,
+        "enforce" => ResponseMode::Enforce,
+        other => return Err(row.attempt.damaged(format!("column mode: \"{other}\""))),
+    };
+    Ok(Case {
+        id: row.read("id")?,
+        host: row.read("host")?,
+        state,
+        mode,
+        cause: row.text("cause")?,
+        opened_at: row.at("opened_at")?,
+        closed_at: row.maybe_at("closed_at")?,
+        condemned_by: row.read("condemned_by")?,
+        confirmed_by: row.read("confirmed_by")?,
+        approved_by: row.raw("approved_by")?,
+        not_before: row.at("not_before")?,
+        plan: row.json("plan")?,
+        outcome: row.maybe_json("outcome")?,
+    })
 }

@@ -2,7 +2,9 @@
 
 use serde::Serialize;
 
-use super::{Json, Lease, Store, StoreError};
+use super::columns::stored_as_word;
+use super::connection::{Attempt, Write, statement};
+use super::{Json, Lease, Store, StoreError, sql};
 use crate::clock::Timestamp;
 use crate::ids::CaseId;
 
@@ -37,6 +39,8 @@ pub struct JournalEntry {
     pub detail: Json,
 }
 
+stored_as_word!(Phase { Before = "before", After = "after", Note = "note", Error = "error" });
+
 impl Store {
     /// Appends to the journal of the leased case.
     pub async fn journal(
@@ -47,13 +51,48 @@ impl Store {
         detail: &Json,
         now: Timestamp,
     ) -> Result<(), StoreError> {
-        let _ = (lease, step, phase, detail, now);
-        todo!()
+        let (mut write, case) = self.write_case(lease, "writing the journal of case").await?;
+        let entry = JournalEntry {
+            seq: 0,
+            at: now,
+            step: step.to_owned(),
+            phase,
+            epoch: lease.epoch,
+            detail: detail.clone(),
+        };
+        append(&mut write, &case, &entry).await?;
+        write.commit().await
     }
 
     /// The journal of a case, in order.
     pub async fn journal_of(&self, case: &CaseId) -> Result<Vec<JournalEntry>, StoreError> {
-        let _ = case;
-        todo!()
+        let query = statement(sql::JOURNAL).bind(case.to_string());
+        self.list(Attempt::new("reading the journal of case", case), query, |row| {
+            Ok(JournalEntry {
+                seq: row.int("seq")?,
+                at: row.at("at")?,
+                step: row.text("step")?,
+                phase: row.read("phase")?,
+                epoch: row.int("epoch")?,
+                detail: row.json("detail")?,
+            })
+        })
+        .await
     }
+}
+
+/// Appends within a running transaction; the number is given here, whatever the entry says.
+pub(super) async fn append(write: &mut Write, case: &CaseId, entry: &JournalEntry) -> Result<(), StoreError> {
+    let last = write
+        .last(statement(sql::JOURNAL_LAST).bind(case.to_string()))
+        .await?;
+    let insert = statement(sql::JOURNAL_INSERT)
+        .bind(case.to_string())
+        .bind(last + 1)
+        .bind(entry.at.as_millis())
+        .bind(entry.step.clone())
+        .bind(entry.phase.as_str())
+        .bind(entry.epoch)
+        .bind(entry.detail.as_str().to_owned());
+    write.run(insert).await.map(|_| ())
 }

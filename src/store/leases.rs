@@ -1,8 +1,11 @@
 //! Leases: who works on a host or a case, until when, and in which epoch.
 
+use std::fmt;
 use std::time::Duration;
 
-use super::{Store, StoreError};
+use super::columns::Columns;
+use super::connection::{Attempt, Statement, Write, statement};
+use super::{Store, StoreError, sql};
 use crate::clock::Timestamp;
 use crate::ids::{CaseId, HostName};
 
@@ -31,6 +34,23 @@ pub struct Lease {
     pub until: Timestamp,
 }
 
+impl LeaseKind {
+    /// The kind and the id, as the database has them.
+    fn columns(&self) -> (&'static str, String) {
+        match self {
+            Self::Host(name) => ("host", name.to_string()),
+            Self::Case(id) => ("case", id.to_string()),
+        }
+    }
+}
+
+impl fmt::Display for LeaseKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (kind, id) = self.columns();
+        write!(f, "{kind} {id}")
+    }
+}
+
 impl Store {
     /// Takes a lease; `None` while somebody holds it. Of many who try at once, one gets it.
     pub async fn lease(
@@ -40,8 +60,44 @@ impl Store {
         now: Timestamp,
         duration: Duration,
     ) -> Result<Option<Lease>, StoreError> {
-        let _ = (kind, owner, now, duration);
-        todo!()
+        let (what, id) = kind.columns();
+        let until = now.plus(duration.min(LONGEST_LEASE));
+        let mut write = self.write(Attempt::new("leasing", &kind)).await?;
+        let take = statement(sql::LEASE_TAKE)
+            .bind(owner.to_owned())
+            .bind(until.as_millis())
+            .bind(what)
+            .bind(id.clone())
+            .bind(now.as_millis())
+            .bind(now.plus(LONGEST_LEASE).as_millis());
+        let taken = write.run(take).await? > 0;
+        let row = write
+            .row(statement(sql::LEASE).bind(what).bind(id.clone()))
+            .await?;
+        let epoch = match row {
+            Some(_) if !taken => return Ok(None),
+            Some(row) => Columns {
+                row: &row,
+                attempt: &write.attempt,
+            }
+            .int("epoch")?,
+            None => {
+                let insert = statement(sql::LEASE_INSERT)
+                    .bind(what)
+                    .bind(id)
+                    .bind(owner.to_owned())
+                    .bind(until.as_millis());
+                write.run(insert).await?;
+                1
+            }
+        };
+        write.commit().await?;
+        Ok(Some(Lease {
+            kind,
+            owner: owner.to_owned(),
+            epoch,
+            until,
+        }))
     }
 
     /// Extends a lease; fails with `LeaseLost` when somebody else took it.
@@ -51,13 +107,40 @@ impl Store {
         now: Timestamp,
         duration: Duration,
     ) -> Result<(), StoreError> {
-        let _ = (lease, now, duration);
-        todo!()
+        let until = now.plus(duration.min(LONGEST_LEASE));
+        let mut write = self
+            .write(Attempt::new("renewing the lease of", &lease.kind))
+            .await?;
+        let renew = of_lease(statement(sql::LEASE_RENEW).bind(until.as_millis()), lease);
+        if write.run(renew).await? == 0 {
+            return Err(write.attempt.lease_lost(lease.epoch));
+        }
+        write.commit().await?;
+        lease.until = until;
+        Ok(())
     }
 
     /// Gives a lease back. One that was lost is none to give back, and that is no error.
     pub async fn release(&self, lease: Lease) -> Result<(), StoreError> {
-        let _ = lease;
-        todo!()
+        let mut write = self.write(Attempt::new("releasing", &lease.kind)).await?;
+        write.run(of_lease(statement(sql::LEASE_RELEASE), &lease)).await?;
+        write.commit().await
     }
+}
+
+/// Goes on only if the lease is still the one in force; until the transaction ends nobody can take it.
+pub(super) async fn in_force(write: &mut Write, lease: &Lease) -> Result<(), StoreError> {
+    match write.run(of_lease(statement(sql::LEASE_HOLDS), lease)).await? {
+        0 => Err(write.attempt.lease_lost(lease.epoch)),
+        _ => Ok(()),
+    }
+}
+
+fn of_lease(query: Statement, lease: &Lease) -> Statement {
+    let (what, id) = lease.kind.columns();
+    query
+        .bind(what)
+        .bind(id)
+        .bind(lease.owner.clone())
+        .bind(lease.epoch)
 }

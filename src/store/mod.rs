@@ -7,6 +7,8 @@
 mod audit;
 mod cases;
 mod challenges;
+mod columns;
+mod connection;
 mod error;
 mod evidence;
 mod hosts;
@@ -15,9 +17,11 @@ mod json;
 mod leases;
 mod outbox;
 mod rounds;
+pub mod sql;
+mod steps;
 
 pub use audit::{AuditEntry, AuditRecord, Chain};
-pub use cases::{Case, CaseFilter, CaseInstance, CaseState, NewCase, Outcome, Step, StepState};
+pub use cases::{Case, CaseFilter, CaseState, NewCase, Outcome};
 pub use challenges::{NewChallenge, Offered};
 pub use error::{EnrolError, RecordError, SpendError, StoreError};
 pub use hosts::{Enrolment, Host, LastResult, NewHost};
@@ -26,25 +30,40 @@ pub use json::Json;
 pub use leases::{LONGEST_LEASE, Lease, LeaseKind};
 pub use outbox::{NewNotification, Notification};
 pub use rounds::{Purpose, Recording, Round};
+pub use steps::{CaseInstance, Step, StepState};
+
+pub use connection::MIGRATIONS;
 
 use std::path::{Path, PathBuf};
+
+use sqlx::sqlite::{SqlitePool, SqliteRow};
+
+use columns::{Columns, each};
+use connection::{Attempt, Statement, Write, statement};
 
 /// The database, open.
 #[derive(Debug, Clone)]
 pub struct Store {
     path: PathBuf,
+    writer: SqlitePool,
+    reader: SqlitePool,
 }
 
 impl Store {
     /// Opens the database, makes it where there is none, and brings its tables up to date.
     pub async fn open(path: &Path) -> Result<Self, StoreError> {
-        let _ = path;
-        todo!()
+        let (writer, reader) = connection::open(path).await?;
+        Ok(Self {
+            path: path.to_owned(),
+            writer,
+            reader,
+        })
     }
 
     /// Writes back what is pending and lets the file go.
     pub async fn close(&self) {
-        todo!()
+        self.reader.close().await;
+        self.writer.close().await;
     }
 
     /// The file.
@@ -54,6 +73,68 @@ impl Store {
 
     /// Whether the file is sound, as the database itself sees it; for `doctor`.
     pub async fn sound(&self) -> Result<(), StoreError> {
-        todo!()
+        let attempt = Attempt::new("looking over the database", self.path.display());
+        let rows = self.rows(&attempt, statement("PRAGMA quick_check")).await?;
+        for row in &rows {
+            let said: String = Columns {
+                row,
+                attempt: &attempt,
+            }
+            .raw("quick_check")?;
+            if said != "ok" {
+                return Err(attempt.damaged(said));
+            }
+        }
+        Ok(())
+    }
+
+    async fn write(&self, attempt: Attempt) -> Result<Write, StoreError> {
+        Write::begin(&self.writer, attempt).await
+    }
+
+    async fn rows(&self, attempt: &Attempt, statement: Statement) -> Result<Vec<SqliteRow>, StoreError> {
+        statement
+            .fetch_all(&self.reader)
+            .await
+            .map_err(|error| attempt.trouble(error))
+    }
+
+    /// Reads many rows.
+    async fn list<T>(
+        &self,
+        attempt: Attempt,
+        statement: Statement,
+        read: impl Fn(&Columns<'_>) -> Result<T, StoreError>,
+    ) -> Result<Vec<T>, StoreError> {
+        each(&self.rows(&attempt, statement).await?, &attempt, read)
+    }
+
+    /// Reads one row, or none.
+    async fn one<T>(
+        &self,
+        attempt: Attempt,
+        statement: Statement,
+        read: impl Fn(&Columns<'_>) -> Result<T, StoreError>,
+    ) -> Result<Option<T>, StoreError> {
+        Ok(self.list(attempt, statement, read).await?.pop())
+    }
+
+    /// Deletes what `old` lists, in one transaction; how many.
+    async fn purge(
+        &self,
+        attempt: Attempt,
+        old: Statement,
+        column: &'static str,
+        delete: &'static str,
+    ) -> Result<u64, StoreError> {
+        let mut write = self.write(attempt).await?;
+        let rows = write.rows(old).await?;
+        let keys = each(&rows, &write.attempt, |row| row.text(column))?;
+        let mut deleted = 0;
+        for key in keys {
+            deleted += write.run(statement(delete).bind(key)).await?;
+        }
+        write.commit().await?;
+        Ok(deleted)
     }
 }

@@ -2,6 +2,7 @@
 
 use std::{
     ffi::OsStr,
+    io::IsTerminal,
     os::unix::process::CommandExt,
     path::{Path, PathBuf},
     process::{Command, ExitCode},
@@ -93,6 +94,7 @@ fn run(path: &Path, new_identity: bool) -> Result<ExitCode, Exit> {
     tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal())
         .init();
     let identity = config.tls_identity().map_err(Exit::with(Exit::CONFIG))?;
     let clients = config.clients().map_err(Exit::with(Exit::CONFIG))?;

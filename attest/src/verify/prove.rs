@@ -78,9 +78,12 @@ pub(crate) fn prove_boot_log<'a>(
                 .filter(|value| value.digest.iter().any(|byte| *byte != 0))
                 .map(|value| format!("{}:{}", value.bank, value.index))
                 .collect();
-            Finding::new(Code::BootLogMissing, "boot log")
-                .expected(format!("events for the extended PCRs {}", extended.join(", ")))
-                .found("an empty log")
+            let finding = Finding::new(Code::BootLogMissing, "boot log").found("an empty log");
+            if extended.is_empty() {
+                finding.expected("at least the firmware's header")
+            } else {
+                finding.expected(format!("events for the extended PCRs {}", extended.join(", ")))
+            }
         }
         BootLogError::Read { .. }
         | BootLogError::Bank { .. }

@@ -262,3 +262,24 @@ fn case_39_retyping_the_secure_boot_events_changes_no_claim() {
         );
     }
 }
+
+#[test]
+fn case_47_secure_boot_written_on_over_a_measurement_of_off_is_unproven() {
+    let mut server = typical_server();
+    server.ima.files = 12;
+    server.secure_boot = false;
+    let mut host = Host::booting(&server);
+    let required = policy("name = \"x\"\nversion = 1\nsecure_boot = \"required\"", "");
+    expect(
+        &host.round(&required),
+        Verdict::Contraindicated,
+        &[Code::SecureBootOff],
+    );
+    let off = efi_variable(EFI_GLOBAL, "SecureBoot", &[0]);
+    let mut bytes = host.boot.bytes();
+    let at = bytes.windows(off.len()).position(|window| window == off).unwrap();
+    bytes[at + off.len() - 1] = 1;
+    host.boot_log = Some(bytes);
+    let codes = [Code::SecureBootUnproven, Code::BootEventDataDiffers];
+    expect(&host.round(&required), Verdict::Indeterminate, &codes);
+}

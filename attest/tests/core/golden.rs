@@ -4,7 +4,9 @@ use lazaret_attest::finding::Code;
 use lazaret_attest::policy::Policy;
 use lazaret_attest::reference::{Capture, capture};
 use lazaret_attest::verdict::Verdict;
+use lazaret_forge::bank::Bank;
 use lazaret_forge::bootlog::typical_server;
+use lazaret_forge::ima::Entry;
 
 use crate::host::{Change, Host, expect, policy, read};
 
@@ -59,7 +61,11 @@ fn a_capture_tells_what_was_behind_the_quote() {
 
 #[test]
 fn nothing_is_captured_from_what_is_not_proven() {
-    let changes: [(Code, Change); 5] = [
+    let changes: [(Code, Change); 6] = [
+        (Code::ImaAlgorithmUnsuitable, |host| {
+            let weak = Entry::new(host.ima.template, Bank::Sha1, "/usr/bin/weak", vec![1; 20]);
+            host.ima.push(weak);
+        }),
         (Code::BootLogMissing, |host| host.boot_log = Some(Vec::new())),
         (Code::ImaReplayMismatch, |host| {
             host.ima_log = Some(host.ima.binary_from(1))

@@ -1,8 +1,10 @@
 //! Counters, reboots, and what is remembered between rounds.
 
+use lazaret_attest::evidence::Evidence;
 use lazaret_attest::finding::Code;
 use lazaret_attest::result::{AttestationResult, History};
 use lazaret_attest::verdict::Verdict;
+use lazaret_attest::verify::{Input, Part, verify};
 
 use crate::host::{Change, Host, expect, policy};
 
@@ -179,4 +181,31 @@ fn results_and_histories_go_through_json() {
         serde_json::from_str::<Option<History>>(&history).unwrap(),
         result.history
     );
+}
+
+#[test]
+fn the_observer_hears_of_each_part_in_order_and_of_none_behind_a_quote_that_failed() {
+    let mut host = Host::new();
+    let policy = host.policy();
+    let challenge = host.challenge(0);
+    let mut evidence = host.answer(&challenge);
+    let ak_public = host.tpm.key.public();
+    let parts = |evidence: &Evidence| {
+        let mut parts = Vec::new();
+        let input = Input {
+            evidence,
+            challenge: &challenge,
+            ak_public: &ak_public,
+            policy: &policy,
+            history: None,
+        };
+        verify(&input, &mut |part| parts.push(part));
+        parts
+    };
+    let all = [Part::Quote, Part::BootLog, Part::Ima, Part::Appraisal];
+    assert_eq!(parts(&evidence), all);
+    evidence.boot_log.clear();
+    assert_eq!(parts(&evidence), all);
+    evidence.signature.clear();
+    assert_eq!(parts(&evidence), [Part::Quote]);
 }

@@ -6,7 +6,7 @@ use std::{
 };
 
 use lazaret_wire::Problem;
-use tracing::{error, info, warn};
+use tracing::{debug, error, info, warn};
 
 use super::{Connection, Job, Settings, Standing, TpmError};
 
@@ -64,6 +64,7 @@ impl Owner {
                 qualifying_data,
                 reply,
             } => {
+                debug!("quoting");
                 let _ = reply.send(self.attempt(|connection| connection.quote(&asked, &qualifying_data)));
             }
             Job::Stop(done) => {
