@@ -112,7 +112,9 @@ pub enum BundleError {
 impl Bundle {
     /// Puts the parts together.
     pub fn new(parts: &Parts<'_>) -> Self {
-        let Parts { challenge, evidence, .. } = parts;
+        let Parts {
+            challenge, evidence, ..
+        } = parts;
         Self {
             format: FORMAT.to_owned(),
             host: parts.host.clone(),
@@ -225,7 +227,10 @@ impl Serialize for Blob {
 impl<'de> Deserialize<'de> for Blob {
     fn deserialize<D: serde::Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
         let text = std::borrow::Cow::<'de, str>::deserialize(from)?;
-        STANDARD.decode(text.as_bytes()).map(Self).map_err(serde::de::Error::custom)
+        STANDARD
+            .decode(text.as_bytes())
+            .map(Self)
+            .map_err(serde::de::Error::custom)
     }
 }
 

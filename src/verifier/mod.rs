@@ -4,4 +4,11 @@ pub mod schedule;
 
 pub mod bundle;
 pub mod policies;
+pub mod roots;
 pub mod sources;
+
+pub mod enroll;
+pub mod record;
+pub mod round;
+
+pub mod watch;

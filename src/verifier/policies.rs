@@ -71,8 +71,13 @@ impl PolicyText {
     /// The file that cannot be read, or the line that is wrong.
     pub fn read(path: &Path) -> Result<(Self, Policy), PolicyFileError> {
         let toml = read_text(path).map_err(|source| match source.kind() {
-            io::ErrorKind::NotFound => PolicyFileError::Missing { path: path.to_owned() },
-            _ => PolicyFileError::Unreadable { path: path.to_owned(), source },
+            io::ErrorKind::NotFound => PolicyFileError::Missing {
+                path: path.to_owned(),
+            },
+            _ => PolicyFileError::Unreadable {
+                path: path.to_owned(),
+                source,
+            },
         })?;
         let folder = path.parent().unwrap_or(Path::new("."));
         let mut lists = BTreeMap::new();
@@ -83,7 +88,10 @@ impl PolicyText {
             lists.insert(name.to_owned(), list.clone());
             Ok(list)
         })
-        .map_err(|source| PolicyFileError::Wrong { path: path.to_owned(), source })?;
+        .map_err(|source| PolicyFileError::Wrong {
+            path: path.to_owned(),
+            source,
+        })?;
         Ok((Self { toml, lists }, policy))
     }
 
@@ -93,7 +101,10 @@ impl PolicyText {
     /// The line that is wrong.
     pub fn parse(&self) -> Result<Policy, PolicyError> {
         Policy::parse(&self.toml, &mut |name| {
-            self.lists.get(name).cloned().ok_or_else(|| format!("there is no list {name:?} here"))
+            self.lists
+                .get(name)
+                .cloned()
+                .ok_or_else(|| format!("there is no list {name:?} here"))
         })
     }
 }
@@ -149,7 +160,9 @@ fn beside(folder: &Path, name: &str) -> Result<PathBuf, String> {
     if path.components().all(|part| matches!(part, Component::Normal(_))) && !name.is_empty() {
         Ok(folder.join(path))
     } else {
-        Err(format!("{name:?} must be a file in the policy's own folder or below it"))
+        Err(format!(
+            "{name:?} must be a file in the policy's own folder or below it"
+        ))
     }
 }
 
@@ -157,7 +170,10 @@ fn read_text(path: &Path) -> io::Result<String> {
     let file = fs::File::open(path)?;
     let mut text = String::new();
     if file.take(LIMIT + 1).read_to_string(&mut text)? as u64 > LIMIT {
-        return Err(io::Error::new(io::ErrorKind::FileTooLarge, format!("it is larger than {LIMIT} bytes")));
+        return Err(io::Error::new(
+            io::ErrorKind::FileTooLarge,
+            format!("it is larger than {LIMIT} bytes"),
+        ));
     }
     Ok(text)
 }
@@ -171,12 +187,17 @@ mod tests {
         for name in ["../secret", "/etc/shadow", "a/../../b", ""] {
             assert!(beside(Path::new("/etc/lazaret/golden"), name).is_err(), "{name}");
         }
-        assert_eq!(beside(Path::new("/g"), "lists/a.sha256"), Ok(PathBuf::from("/g/lists/a.sha256")));
+        assert_eq!(
+            beside(Path::new("/g"), "lists/a.sha256"),
+            Ok(PathBuf::from("/g/lists/a.sha256"))
+        );
     }
 
     #[test]
     fn a_missing_policy_says_how_to_make_one() {
-        let error = Policies::default().at(Path::new("/nonexistent/cmp-1.toml")).unwrap_err();
+        let error = Policies::default()
+            .at(Path::new("/nonexistent/cmp-1.toml"))
+            .unwrap_err();
         assert!(error.to_string().contains("golden capture"), "{error}");
     }
 }

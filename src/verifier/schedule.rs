@@ -13,7 +13,12 @@ use crate::{clock::Timestamp, ids::HostName};
 /// Each firing of the cron expression is moved by a delay of its own, at least zero and below `jitter`, drawn
 /// from the host's name and the firing: two daemons and a restarted one come to the same answer, and a cloud's
 /// hosts do not answer all at once.
-pub fn next_due(schedule: &Schedule, jitter: Duration, host: &HostName, after: Timestamp) -> Option<Timestamp> {
+pub fn next_due(
+    schedule: &Schedule,
+    jitter: Duration,
+    host: &HostName,
+    after: Timestamp,
+) -> Option<Timestamp> {
     let jitter_ms = i64::try_from(jitter.as_millis()).unwrap_or(i64::MAX);
     let from = DateTime::<Utc>::from_timestamp_millis(after.as_millis().saturating_sub(jitter_ms))?;
     schedule
@@ -26,12 +31,20 @@ pub fn next_due(schedule: &Schedule, jitter: Duration, host: &HostName, after: T
 
 /// The delay of one firing for one host, in milliseconds: at least 0, below `jitter_ms`.
 fn delay_ms(host: &HostName, firing_ms: i64, jitter_ms: i64) -> i64 {
-    let Ok(bound) = u64::try_from(jitter_ms) else { return 0 };
+    let Ok(bound) = u64::try_from(jitter_ms) else {
+        return 0;
+    };
     if bound == 0 {
         return 0;
     }
-    let digest = Sha256::new().chain_update(host.as_str()).chain_update(firing_ms.to_be_bytes()).finalize();
-    let draw = digest.iter().take(8).fold(0_u64, |sum, byte| (sum << 8) | u64::from(*byte));
+    let digest = Sha256::new()
+        .chain_update(host.as_str())
+        .chain_update(firing_ms.to_be_bytes())
+        .finalize();
+    let draw = digest
+        .iter()
+        .take(8)
+        .fold(0_u64, |sum, byte| (sum << 8) | u64::from(*byte));
     i64::try_from(draw % bound).unwrap_or(0)
 }
 
@@ -88,13 +101,25 @@ mod tests {
                 one
             })
             .collect();
-        assert!(due.len() > 90, "100 hosts have only {} different times", due.len());
+        assert!(
+            due.len() > 90,
+            "100 hosts have only {} different times",
+            due.len()
+        );
     }
 
     #[test]
     fn a_past_year_never_fires() {
         let past = parse("0 0 0 1 1 * 2020").unwrap();
-        assert_eq!(next_due(&past, Duration::ZERO, &host("a"), Timestamp::from_millis(1_790_000_000_000)), None);
+        assert_eq!(
+            next_due(
+                &past,
+                Duration::ZERO,
+                &host("a"),
+                Timestamp::from_millis(1_790_000_000_000)
+            ),
+            None
+        );
     }
 
     proptest! {

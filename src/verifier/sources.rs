@@ -140,8 +140,10 @@ impl AgentSource {
         peer: Peer,
         patience: Patience,
     ) -> Result<Self, SourceError> {
-        let tls = client_config(identity, peer)
-            .map_err(|source| SourceError::Tls { host: host.clone(), source })?;
+        let tls = client_config(identity, peer).map_err(|source| SourceError::Tls {
+            host: host.clone(),
+            source,
+        })?;
         let client = reqwest::Client::builder()
             .tls_backend_preconfigured(tls)
             .connect_timeout(patience.connect)
@@ -152,8 +154,21 @@ impl AgentSource {
             .no_proxy()
             .pool_max_idle_per_host(1)
             .build()
-            .map_err(|source| SourceError::Client { host: host.clone(), source })?;
-        Ok(Self { host, url, client, patience })
+            .map_err(|source| SourceError::Client {
+                host: host.clone(),
+                source,
+            })?;
+        Ok(Self {
+            host,
+            url,
+            client,
+            patience,
+        })
+    }
+
+    /// The agent's address.
+    pub fn url(&self) -> &Url {
+        &self.url
     }
 
     /// The agent's keys. Nothing in it is proven.
@@ -194,7 +209,11 @@ impl AgentSource {
             .map(|value| {
                 let bank = HashAlg::from_id(value.alg)
                     .ok_or_else(|| self.garbled("evidence", format!("PCR bank 0x{:04x}", value.alg)))?;
-                Ok(PcrValue { bank, index: value.index, digest: value.digest })
+                Ok(PcrValue {
+                    bank,
+                    index: value.index,
+                    digest: value.digest,
+                })
             })
             .collect::<Result<_, SourceError>>()?;
         Ok(Evidence {
@@ -216,13 +235,23 @@ impl AgentSource {
     async fn post<Q: Message, A: Message>(&self, path: &str, question: &Q) -> Result<A, SourceError> {
         let body =
             lazaret_wire::encode(question).map_err(|error| self.garbled("a question", error.to_string()))?;
-        self.ask(self.client.post(self.at(path)).header("content-type", MEDIA_TYPE).body(body)).await
+        self.ask(
+            self.client
+                .post(self.at(path))
+                .header("content-type", MEDIA_TYPE)
+                .body(body),
+        )
+        .await
     }
 
     async fn ask<A: Message>(&self, request: reqwest::RequestBuilder) -> Result<A, SourceError> {
         let mut response = request.send().await.map_err(|error| self.broken(&error))?;
         let status = response.status();
-        let limit = if status.is_success() { A::LIMIT } else { Problem::LIMIT };
+        let limit = if status.is_success() {
+            A::LIMIT
+        } else {
+            Problem::LIMIT
+        };
         let mut body = Vec::new();
         while let Some(chunk) = response.chunk().await.map_err(|error| self.broken(&error))? {
             if body.len().saturating_add(chunk.len()) > limit {
@@ -231,10 +260,11 @@ impl AgentSource {
             body.extend_from_slice(&chunk);
         }
         if status.is_success() {
-            return lazaret_wire::decode(&body).map_err(|error: WireError| self.garbled(A::NAME, error.to_string()));
+            return lazaret_wire::decode(&body)
+                .map_err(|error: WireError| self.garbled(A::NAME, error.to_string()));
         }
-        let problem: Problem =
-            lazaret_wire::decode(&body).map_err(|error| self.garbled("a problem", format!("HTTP {status}; {error}")))?;
+        let problem: Problem = lazaret_wire::decode(&body)
+            .map_err(|error| self.garbled("a problem", format!("HTTP {status}; {error}")))?;
         Err(SourceError::Refused {
             host: self.host.clone(),
             url: self.url.clone(),
@@ -245,25 +275,44 @@ impl AgentSource {
     }
 
     fn garbled(&self, what: &'static str, cause: String) -> SourceError {
-        SourceError::Garbled { host: self.host.clone(), url: self.url.clone(), what, cause }
+        SourceError::Garbled {
+            host: self.host.clone(),
+            url: self.url.clone(),
+            what,
+            cause,
+        }
     }
 
     /// Says what a failed exchange was: late, a wrong key on either side, or no connection.
     fn broken(&self, error: &reqwest::Error) -> SourceError {
         let (host, url) = (self.host.clone(), self.url.clone());
         if error.is_timeout() && !error.is_connect() {
-            return SourceError::Late { host, url, seconds: self.patience.answer.as_secs() };
+            return SourceError::Late {
+                host,
+                url,
+                seconds: self.patience.answer.as_secs(),
+            };
         }
         match tls_cause(error) {
             Some(rustls::Error::InvalidCertificate(rustls::CertificateError::Other(other)))
                 if other.0.downcast_ref::<PinMismatch>().is_some() =>
             {
-                SourceError::OtherKey { host, url, mismatch: other.0.to_string() }
+                SourceError::OtherKey {
+                    host,
+                    url,
+                    mismatch: other.0.to_string(),
+                }
             }
-            Some(rustls::Error::AlertReceived(alert)) => {
-                SourceError::NotWelcome { host, url, cause: format!("TLS alert {alert:?}") }
-            }
-            _ => SourceError::Unreachable { host, url, cause: last_cause(error) },
+            Some(rustls::Error::AlertReceived(alert)) => SourceError::NotWelcome {
+                host,
+                url,
+                cause: format!("TLS alert {alert:?}"),
+            },
+            _ => SourceError::Unreachable {
+                host,
+                url,
+                cause: last_cause(error),
+            },
         }
     }
 }
@@ -275,7 +324,10 @@ fn tls_cause(error: &reqwest::Error) -> Option<&rustls::Error> {
         if let Some(found) = cause.downcast_ref::<rustls::Error>() {
             return Some(found);
         }
-        next = match cause.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref) {
+        next = match cause
+            .downcast_ref::<std::io::Error>()
+            .and_then(std::io::Error::get_ref)
+        {
             Some(inner) => Some(inner),
             None => cause.source(),
         };

@@ -1,0 +1,238 @@
+//! First contact: the TPM is a maker's, the attestation key lives in it, and the agent's TLS key is on its host.
+//!
+//! What a host is pinned to is proven in this order, each step from the one before:
+//! 1. a TPM maker whom the operator trusts certified the endorsement key (EK);
+//! 2. the TPM that holds this EK holds the attestation key (AK): credential activation;
+//! 3. whoever holds the agent's TLS key can have this AK sign a quote that names the host and that TLS key.
+
+use std::sync::{Arc, OnceLock};
+
+use aws_lc_rs::rand::{SecureRandom as _, SystemRandom};
+use lazaret_attest::{
+    challenge::Challenge,
+    credential::{ActivatedKey, Activation, CredentialError, NoRandomness},
+    endorsement::{EndorsedKey, EndorsementError, Roots},
+    key::{AttestationKey, KeyError},
+    pcr::Selection,
+    quote::{QuoteError, VerifiedQuote},
+};
+use lazaret_wire::{
+    Activate, EkKind,
+    tls::{Peer, Pin},
+};
+use thiserror::Error;
+
+use super::sources::{AgentSource, SourceError};
+use crate::{clock::Timestamp, ids::HostName};
+
+/// Why a host is not who it says.
+#[derive(Debug, Error)]
+pub enum EnrollError {
+    /// No answer.
+    #[error(transparent)]
+    Source(#[from] SourceError),
+    /// Another host's agent.
+    #[error(
+        "the agent at {url} says that it is the agent of {found}, not of {expected}; compare the URL with `host` in that agent's configuration"
+    )]
+    OtherHost {
+        /// The agent's address.
+        url: url::Url,
+        /// Whom the operator named.
+        expected: HostName,
+        /// Whom the agent named.
+        found: String,
+    },
+    /// A TPM without an EK certificate.
+    #[error(
+        "the TPM of {host} has no endorsement certificate in its NV memory; without its maker's word it cannot be enrolled"
+    )]
+    NoCertificate {
+        /// The host.
+        host: HostName,
+    },
+    /// No maker that the operator trusts certified any of its endorsement keys.
+    #[error("no endorsement key of {host} can be trusted: {}", reasons(.tried))]
+    Endorsement {
+        /// The host.
+        host: HostName,
+        /// Why each was refused.
+        tried: Vec<(EkKind, EndorsementError)>,
+    },
+    /// The attestation key may not sign quotes.
+    #[error("the attestation key that the agent of {host} offers: {source}")]
+    Key {
+        /// The host.
+        host: HostName,
+        /// Why.
+        source: KeyError,
+    },
+    /// The TPM did not prove that both keys are its own.
+    #[error("credential activation with the TPM of {host}: {source}")]
+    Credential {
+        /// The host.
+        host: HostName,
+        /// Why.
+        source: CredentialError,
+    },
+    /// The quote does not bind the agent's TLS key to the TPM.
+    #[error(
+        "the quote that should bind the agent's TLS key to the TPM of {host}: {source}; somebody may stand between"
+    )]
+    Binding {
+        /// The host.
+        host: HostName,
+        /// Why.
+        source: QuoteError,
+    },
+    /// The connection was made without a key being seen.
+    #[error("no TLS key was seen on the connection to the agent of {host}")]
+    NoKeySeen {
+        /// The host.
+        host: HostName,
+    },
+    /// No randomness.
+    #[error("the system gave no randomness")]
+    Randomness,
+}
+
+/// What was proven about a host.
+#[derive(Debug)]
+pub struct Proven {
+    /// The host.
+    pub host: HostName,
+    /// The attestation key, beside an endorsed endorsement key.
+    pub key: ActivatedKey,
+    /// Which endorsement key.
+    pub ek_kind: EkKind,
+    /// Its certificate, DER.
+    pub ek_certificate: Vec<u8>,
+    /// The agent's TLS key.
+    pub agent_key: Pin,
+}
+
+/// Proves who answers at `source`. Nothing is recorded.
+///
+/// # Errors
+/// The first proof that fails.
+pub async fn prove(
+    source: &AgentSource,
+    seen: &Arc<OnceLock<Pin>>,
+    host: &HostName,
+    roots: &Roots,
+    selection: &Selection,
+    now: Timestamp,
+) -> Result<Proven, EnrollError> {
+    let offered = source.identity().await?;
+    if offered.host != host.as_str() {
+        return Err(EnrollError::OtherHost {
+            url: source.url().clone(),
+            expected: host.clone(),
+            found: offered.host,
+        });
+    }
+    let key = AttestationKey::from_public(&offered.ak_public).map_err(|source| EnrollError::Key {
+        host: host.clone(),
+        source,
+    })?;
+    if offered.ek.is_empty() {
+        return Err(EnrollError::NoCertificate { host: host.clone() });
+    }
+    let (kind, certificate, endorsed) = endorsed(host, offered.ek, roots, now)?;
+
+    let failed = |source| EnrollError::Credential {
+        host: host.clone(),
+        source,
+    };
+    let (activation, credential) = Activation::begin(endorsed, key, &mut fill).map_err(failed)?;
+    let answer = source
+        .activate(&Activate {
+            ek: kind,
+            credential: credential.credential,
+            secret: credential.secret,
+        })
+        .await?;
+    let key = activation.finish(&answer.secret).map_err(failed)?;
+
+    let agent_key = *seen
+        .get()
+        .ok_or_else(|| EnrollError::NoKeySeen { host: host.clone() })?;
+    let challenge = Challenge {
+        nonce: nonce()?,
+        host: host.as_str().to_owned(),
+        agent_key: *agent_key.as_bytes(),
+        selection: selection.clone(),
+        ima_first: 0,
+    };
+    let evidence = source.attest(&challenge).await?;
+    let bound = |source| EnrollError::Binding {
+        host: host.clone(),
+        source,
+    };
+    VerifiedQuote::open(&evidence.quote, &evidence.signature, key.key())
+        .map_err(bound)?
+        .answers(&challenge)
+        .map_err(bound)?;
+    Ok(Proven {
+        host: host.clone(),
+        key,
+        ek_kind: kind,
+        ek_certificate: certificate,
+        agent_key,
+    })
+}
+
+/// A TLS peer whose key is taken as seen, and where it is put.
+pub fn first_contact() -> (Peer, Arc<OnceLock<Pin>>) {
+    let seen = Arc::new(OnceLock::new());
+    (Peer::FirstContact(Arc::clone(&seen)), seen)
+}
+
+/// A fresh nonce.
+///
+/// # Errors
+/// The system has no randomness.
+pub fn nonce() -> Result<[u8; 32], EnrollError> {
+    let mut nonce = [0; 32];
+    SystemRandom::new()
+        .fill(&mut nonce)
+        .map_err(|_| EnrollError::Randomness)?;
+    Ok(nonce)
+}
+
+fn fill(bytes: &mut [u8]) -> Result<(), NoRandomness> {
+    SystemRandom::new().fill(bytes).map_err(|_| NoRandomness)
+}
+
+/// The first endorsement key that a trusted maker certified.
+fn endorsed(
+    host: &HostName,
+    offers: Vec<lazaret_wire::EkOffer>,
+    roots: &Roots,
+    now: Timestamp,
+) -> Result<(EkKind, Vec<u8>, EndorsedKey), EnrollError> {
+    let mut tried = Vec::new();
+    for offer in offers {
+        match EndorsedKey::open(
+            &offer.certificate,
+            &offer.public,
+            roots,
+            now.as_millis().div_euclid(1_000),
+        ) {
+            Ok(endorsed) => return Ok((offer.kind, offer.certificate, endorsed)),
+            Err(error) => tried.push((offer.kind, error)),
+        }
+    }
+    Err(EnrollError::Endorsement {
+        host: host.clone(),
+        tried,
+    })
+}
+
+fn reasons(tried: &[(EkKind, EndorsementError)]) -> String {
+    tried
+        .iter()
+        .map(|(kind, error)| format!("{kind}: {error}"))
+        .collect::<Vec<_>>()
+        .join("; ")
+}

@@ -1,0 +1,152 @@
+//! A round from lease to record: whoever judges a host holds its lease, keeps the evidence first, then writes.
+
+use std::time::Duration;
+
+use lazaret_attest::verdict::Verdict;
+
+use super::{
+    round::{Judged, RoundError, Rounds},
+    schedule,
+};
+use crate::{
+    config::ResponseMode,
+    ids::{HostName, RoundId},
+    store::{Host, Json, Lease, LeaseKind, Purpose, RecordError, Recording},
+};
+
+/// Beyond the time that a round may take: for the second question of a host that has booted, and for writing.
+const LEASE_SLACK: Duration = Duration::from_secs(60);
+
+/// How often a person's command looks whether the host is free.
+const BUSY_POLL: Duration = Duration::from_millis(200);
+
+/// How long a person's command waits for a host that is being attested by the daemon.
+const BUSY_PATIENCE: Duration = Duration::from_secs(15);
+
+impl Rounds {
+    /// The lease on this host's rounds; `None` while somebody else holds it.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn lease(&self, host: &HostName) -> Result<Option<Lease>, RoundError> {
+        let duration = self
+            .config
+            .schedule
+            .round_deadline
+            .saturating_mul(2)
+            .saturating_add(LEASE_SLACK);
+        Ok(self
+            .store
+            .lease(
+                LeaseKind::Host(host.clone()),
+                &self.owner,
+                self.clock.now(),
+                duration,
+            )
+            .await?)
+    }
+
+    /// Challenges, judges, and makes ready what is to be recorded. Evidence that may condemn is in the store when
+    /// this returns, before any record refers to it.
+    ///
+    /// # Errors
+    /// Trouble of this side; nothing is recorded then.
+    pub async fn prepared(
+        &self,
+        host: &Host,
+        purpose: Purpose,
+        confirms: Option<RoundId>,
+        whole: bool,
+    ) -> Result<(Judged, Recording), RoundError> {
+        let mut judged = self.attest_host(host, purpose, confirms, whole).await?;
+        if let Some(bundle) = judged.bundle.as_ref().filter(|_| self.keeps(host, &judged)) {
+            let bytes = bundle.to_bytes().map_err(|source| RoundError::Bundle {
+                host: host.name().clone(),
+                source,
+            })?;
+            let digest = self.store.put_evidence(&bytes, self.clock.now()).await?;
+            judged.round.evidence = Some(digest);
+        }
+        let history = judged
+            .result
+            .history
+            .as_ref()
+            .map(Json::of)
+            .transpose()
+            .map_err(|source| RoundError::Record {
+                host: host.name().clone(),
+                what: "history",
+                source,
+            })?;
+        let schedule = &self.config.schedule;
+        let recording = Recording {
+            round: judged.round.clone(),
+            history,
+            answered: judged.answered,
+            next_due: schedule::next_due(&schedule.cron, schedule.jitter, host.name(), self.clock.now()),
+            case: None,
+            notifications: Vec::new(),
+        };
+        Ok((judged, recording))
+    }
+
+    /// One round because a person asked. It is recorded; no case is opened and nobody is told. A condemned host
+    /// is made due at once, so that a running daemon challenges it again and does what its policy says.
+    ///
+    /// # Errors
+    /// Trouble of this side.
+    pub async fn manual(&self, host: &Host, whole: bool) -> Result<Judged, RoundError> {
+        let lease = self.lease_soon(host.name()).await?;
+        let round = async {
+            let (judged, mut recording) = self.prepared(host, Purpose::Manual, None, whole).await?;
+            if judged.result.verdict == Verdict::Contraindicated {
+                recording.next_due = Some(self.clock.now());
+            }
+            self.store
+                .record(&lease, &recording, self.clock.now())
+                .await
+                .map_err(RoundError::from)?;
+            Ok(judged)
+        }
+        .await;
+        self.store.release(lease).await?;
+        round
+    }
+
+    async fn lease_soon(&self, host: &HostName) -> Result<Lease, RoundError> {
+        let wait = async {
+            loop {
+                if let Some(lease) = self.lease(host).await? {
+                    return Ok(lease);
+                }
+                tokio::time::sleep(BUSY_POLL).await;
+            }
+        };
+        tokio::time::timeout(BUSY_PATIENCE, wait)
+            .await
+            .unwrap_or_else(|_| Err(RoundError::Busy { host: host.clone() }))
+    }
+
+    /// Whether the evidence is kept. What may condemn is; what only says so again is not, or a host that is left
+    /// condemned in observe mode would fill the disk.
+    fn keeps(&self, host: &Host, judged: &Judged) -> bool {
+        let last = host.last.as_ref().map(|last| last.verdict);
+        let verdict = judged.result.verdict;
+        let again = last == Some(verdict) && judged.round.purpose != Purpose::Confirmation;
+        match verdict {
+            Verdict::Affirming => false,
+            Verdict::Contraindicated if host.quarantined_by.is_some() => !again,
+            Verdict::Contraindicated => !again || self.config.response.mode == ResponseMode::Enforce,
+            Verdict::Warning | Verdict::Indeterminate => !again,
+        }
+    }
+}
+
+impl From<RecordError> for RoundError {
+    fn from(error: RecordError) -> Self {
+        match error {
+            RecordError::Store(error) => Self::Store(error),
+            RecordError::CaseOpen { host, .. } => Self::Busy { host },
+        }
+    }
+}

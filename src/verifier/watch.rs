@@ -1,0 +1,202 @@
+//! The daemon's rounds: each host when it is due, many at once, none held up by another.
+
+use std::{
+    collections::HashSet,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use lazaret_attest::verdict::Verdict;
+use tokio::sync::Semaphore;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tracing::{error, info, warn};
+
+use super::{
+    round::{Judged, RoundError, Rounds},
+    schedule,
+};
+use crate::{
+    clock::Timestamp,
+    ids::HostName,
+    respond::{Respond, decide::Decision},
+    store::{Host, Lease, Purpose, StoreError},
+};
+
+/// How often the database is asked who is due; a host that a command made due is seen within this time.
+const TICK: Duration = Duration::from_secs(1);
+
+/// How often what is old is deleted.
+const SWEEP: Duration = Duration::from_secs(600);
+
+/// Rows deleted in one go, so that nobody waits for the database.
+const SWEEP_ROWS: u32 = 1_000;
+
+/// Rounds are kept this long, cases and what they refer to for ever.
+const KEEP_ROUNDS: Duration = Duration::from_secs(90 * 24 * 3600);
+
+/// A challenge that expired is of no use; a day is kept for looking.
+const KEEP_CHALLENGES: Duration = Duration::from_secs(24 * 3600);
+
+/// After trouble of this side, a host is tried again this soon (and by its schedule).
+const TRY_AGAIN: Duration = Duration::from_secs(60);
+
+/// The watch over all hosts.
+pub struct Watch {
+    rounds: Arc<Rounds>,
+    respond: Arc<Respond>,
+    permits: Arc<Semaphore>,
+    busy: Arc<Mutex<HashSet<HostName>>>,
+    tasks: TaskTracker,
+}
+
+impl Watch {
+    /// A watch that runs as many rounds at once as the configuration allows.
+    pub fn new(rounds: Arc<Rounds>, respond: Arc<Respond>) -> Self {
+        let permits = Arc::new(Semaphore::new(rounds.config.schedule.concurrency));
+        Self {
+            rounds,
+            respond,
+            permits,
+            busy: Arc::default(),
+            tasks: TaskTracker::new(),
+        }
+    }
+
+    /// Runs until `stop`; then waits for the rounds that are under way.
+    pub async fn run(&self, stop: CancellationToken) {
+        let mut tick = tokio::time::interval(TICK);
+        tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let mut sweep = tokio::time::interval(SWEEP);
+        loop {
+            tokio::select! {
+                () = stop.cancelled() => break,
+                _ = tick.tick() => {
+                    if let Err(error) = self.start_due().await {
+                        error!(%error, "who is due cannot be read; trying again");
+                    }
+                }
+                _ = sweep.tick() => {
+                    if let Err(error) = self.sweep().await {
+                        warn!(%error, "old records could not be deleted");
+                    }
+                }
+            }
+        }
+        self.tasks.close();
+        self.tasks.wait().await;
+    }
+
+    async fn start_due(&self) -> Result<(), StoreError> {
+        let now = self.rounds.clock.now();
+        for host in self.rounds.store.hosts().await? {
+            let Some(due) = host.next_due else {
+                self.plan_next(host.name(), now).await?;
+                continue;
+            };
+            if due > now || !self.lock().insert(host.name().clone()) {
+                continue;
+            }
+            let (rounds, respond) = (Arc::clone(&self.rounds), Arc::clone(&self.respond));
+            let (permits, busy) = (Arc::clone(&self.permits), Arc::clone(&self.busy));
+            self.tasks.spawn(async move {
+                let name = host.name().clone();
+                // The semaphore is never closed.
+                let _permit = permits.acquire_owned().await;
+                let outcome = one(&rounds, &respond, host).await;
+                if let Err(error) = outcome {
+                    say(&name, &error);
+                    let again = rounds.clock.now().plus(TRY_AGAIN);
+                    if let Err(error) = rounds.store.set_next_due(&name, again).await {
+                        error!(host = %name, %error, "the next round could not be noted");
+                    }
+                }
+                busy.lock().unwrap_or_else(PoisonError::into_inner).remove(&name);
+            });
+        }
+        Ok(())
+    }
+
+    async fn plan_next(&self, host: &HostName, now: Timestamp) -> Result<(), StoreError> {
+        let schedule = &self.rounds.config.schedule;
+        match schedule::next_due(&schedule.cron, schedule.jitter, host, now) {
+            Some(due) => self.rounds.store.set_next_due(host, due).await,
+            None => Ok(()),
+        }
+    }
+
+    async fn sweep(&self) -> Result<(), StoreError> {
+        let (store, now) = (&self.rounds.store, self.rounds.clock.now());
+        store
+            .purge_challenges(now.minus(KEEP_CHALLENGES), SWEEP_ROWS)
+            .await?;
+        store.purge_rounds(now.minus(KEEP_ROUNDS), SWEEP_ROWS).await?;
+        store
+            .purge_evidence(now.minus(self.rounds.config.store.evidence_retention), SWEEP_ROWS)
+            .await?;
+        Ok(())
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, HashSet<HostName>> {
+        self.busy.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// One host: a round, and at once a second one when the first condemns.
+async fn one(rounds: &Rounds, respond: &Respond, host: Host) -> Result<(), RoundError> {
+    let Some(lease) = rounds.lease(host.name()).await? else {
+        // Another process is at it, and records the next time itself.
+        return Ok(());
+    };
+    let outcome = under(rounds, respond, host, &lease).await;
+    rounds.store.release(lease).await?;
+    outcome
+}
+
+async fn under(rounds: &Rounds, respond: &Respond, host: Host, lease: &Lease) -> Result<(), RoundError> {
+    // What may confirm an earlier condemnation has to stand by itself.
+    let condemned = host
+        .last
+        .as_ref()
+        .is_some_and(|last| last.verdict == Verdict::Contraindicated);
+    let (judged, recording) = rounds
+        .prepared(&host, Purpose::Scheduled, None, condemned)
+        .await?;
+    let decision = respond.on_round(lease, recording).await?;
+    tell(&judged, decision);
+    if decision != Decision::Confirm {
+        return Ok(());
+    }
+    tokio::time::sleep(rounds.config.schedule.confirm_after).await;
+    // The first round has changed what is remembered of the host.
+    let host = rounds.store.host(host.name()).await?.unwrap_or(host);
+    let (confirmed, recording) = rounds
+        .prepared(&host, Purpose::Confirmation, Some(judged.round.id), true)
+        .await?;
+    let decision = respond.on_round(lease, recording).await?;
+    tell(&confirmed, decision);
+    Ok(())
+}
+
+fn tell(judged: &Judged, decision: Decision) {
+    let host = &judged.round.host;
+    let round = judged.round.id;
+    let verdict = judged.result.verdict;
+    let findings: Vec<_> = judged
+        .result
+        .findings
+        .iter()
+        .take(5)
+        .map(ToString::to_string)
+        .collect();
+    let total_ms = judged.timings.total_ms;
+    match verdict {
+        Verdict::Affirming => info!(%host, %round, %verdict, total_ms, "attested"),
+        Verdict::Warning | Verdict::Indeterminate | Verdict::Contraindicated => {
+            warn!(%host, %round, %verdict, total_ms, ?decision, findings = findings.join("; "), "attested");
+        }
+    }
+}
+
+fn say(host: &HostName, error: &RoundError) {
+    error!(%host, %error, "no verdict: trouble on this side; nothing was recorded");
+}
