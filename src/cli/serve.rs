@@ -1,0 +1,128 @@
+//! `lazaret serve`: the daemon. Parse, load, wire, run, drain.
+
+use std::{collections::BTreeMap, path::Path, sync::Arc, time::Duration};
+
+use clap::Args;
+use tracing::{info, warn};
+
+use super::{
+    context,
+    exit::{Exit, Trouble},
+    wiring,
+};
+use crate::{
+    config::{Config, ResponseMode},
+    fence::AgentPort,
+    ids::HostName,
+    observe,
+    respond::{Fencing, HostFence, Respond},
+    shutdown,
+    store::Host,
+    verifier::{roots, watch::Watch},
+};
+
+/// Arguments of `lazaret serve`.
+#[derive(Debug, Args)]
+pub struct Serve {}
+
+/// After the signal to stop: rounds and steps that are under way may end.
+const DRAIN: Duration = Duration::from_secs(60);
+
+/// A connection to an agent's port that should not be there any more.
+const PORT_TIMEOUT: Duration = Duration::from_secs(3);
+
+impl Serve {
+    /// Runs until SIGTERM or SIGINT.
+    pub async fn run(self, path: &Path) -> Result<Exit, Trouble> {
+        let config = context::config(path)?;
+        observe::start(&config.log).map_err(|cause| Trouble::new(Exit::Config, cause))?;
+        let rounds = Arc::new(context::rounds(&config).await?);
+        // Enrolment is the commands' affair, but a daemon that starts with unreadable roots should say so now.
+        if let Err(error) = roots::read(&config.enrolment.roots) {
+            warn!(%error, "enrolment will not work");
+        }
+        let cloud = config
+            .openstack
+            .as_ref()
+            .map(wiring::cloud)
+            .transpose()?
+            .map(Arc::new);
+        let hosts = rounds.store.hosts().await?;
+        let fencing = fencing(&config, &hosts).await?;
+        let respond = Arc::new(Respond::new(
+            rounds.store.clone(),
+            cloud,
+            config.response.clone(),
+            fencing,
+            Arc::clone(&rounds.clock),
+            rounds.owner.clone(),
+        ));
+        let stop = shutdown::on_signal().map_err(|cause| Trouble::new(Exit::Software, cause))?;
+        info!(
+            config = %path.display(),
+            database = %config.store.path.display(),
+            mode = ?config.response.mode,
+            hosts = hosts.len(),
+            verifier = %rounds.identity.pin(),
+            "lazaret {} serves",
+            env!("CARGO_PKG_VERSION")
+        );
+        if config.response.mode == ResponseMode::Observe {
+            info!("mode observe: results are recorded and notified, and nothing is touched");
+        }
+        let watch = Arc::new(Watch::new(Arc::clone(&rounds), Arc::clone(&respond)));
+        let tasks = tokio_util::task::TaskTracker::new();
+        tasks.spawn({
+            let stop = stop.clone();
+            async move { watch.run(stop).await }
+        });
+        tasks.spawn({
+            let (respond, stop) = (Arc::clone(&respond), stop.clone());
+            async move { respond.drive(stop, DRAIN).await }
+        });
+        tasks.spawn({
+            let (respond, stop, config) = (Arc::clone(&respond), stop.clone(), Arc::clone(&config));
+            async move { respond.deliver(config.notify.as_ref(), stop).await }
+        });
+        tasks.close();
+        // Without systemd there is nobody to tell.
+        let _ = sd_notify::notify(&[sd_notify::NotifyState::Ready]);
+        stop.cancelled().await;
+        let _ = sd_notify::notify(&[sd_notify::NotifyState::Stopping]);
+        info!("stopping: what is under way may end");
+        if tokio::time::timeout(DRAIN, tasks.wait()).await.is_err() {
+            warn!("some work did not end within {DRAIN:?}; it goes on from the journal at the next start");
+        }
+        rounds.store.close().await;
+        info!("stopped");
+        Ok(Exit::Ok)
+    }
+}
+
+/// How each host is fenced: by the configuration's methods, with its own agent as a witness.
+async fn fencing(config: &Config, hosts: &[Host]) -> Result<Fencing, Trouble> {
+    let enrolled: BTreeMap<&HostName, _> = hosts
+        .iter()
+        .map(|host| (host.name(), host.enrolled.agent_url.clone()))
+        .collect();
+    let mut fences = BTreeMap::new();
+    for host in config.hosts.keys() {
+        let url = match enrolled.get(host) {
+            Some(url) => url.clone(),
+            None => config.agent_url(host)?,
+        };
+        let agent = AgentPort {
+            host: url.host_str().unwrap_or_default().to_owned(),
+            port: url.port_or_known_default().unwrap_or_default(),
+            timeout: PORT_TIMEOUT,
+        };
+        fences.insert(
+            host.clone(),
+            HostFence {
+                methods: wiring::methods(config, host).await?,
+                agent,
+            },
+        );
+    }
+    Ok(Fencing::new(fences, &config.fence))
+}

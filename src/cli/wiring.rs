@@ -1,0 +1,136 @@
+//! From the configuration to the parts that touch the world. The only place that knows both sides.
+
+use std::{fs, path::Path, time::Duration};
+
+use super::exit::{Exit, Trouble};
+use crate::{
+    config::{self, Config, FenceMethod, FenceTimes, ServerTrust},
+    fence::{self, Method, Methods, Trust, Watch},
+    ids::HostName,
+    openstack::{self, Cloud, Connection, Credential},
+};
+
+/// One request to a BMC. Some take seconds for a login.
+const BMC_TIMEOUT: Duration = Duration::from_secs(20);
+
+/// The largest certificate file.
+const CA_LIMIT: u64 = 4 * 1024 * 1024;
+
+/// A connection to the cloud; nothing is sent yet.
+pub fn cloud(config: &config::OpenStack) -> Result<Cloud, Trouble> {
+    let credential = match &config.login {
+        config::Login::Password {
+            username,
+            user_domain,
+            project,
+            project_domain,
+            password,
+        } => Credential::Password {
+            username: username.clone(),
+            user_domain: user_domain.clone(),
+            project: project.clone(),
+            project_domain: project_domain.clone(),
+            password: password.clone(),
+        },
+        config::Login::ApplicationCredential { id, secret } => Credential::ApplicationCredential {
+            id: id.clone(),
+            secret: secret.clone(),
+        },
+    };
+    let connection = Connection {
+        auth_url: config.auth_url.clone(),
+        credential,
+        region: config.region.clone(),
+        interface: match config.interface {
+            config::Interface::Public => openstack::Interface::Public,
+            config::Interface::Internal => openstack::Interface::Internal,
+            config::Interface::Admin => openstack::Interface::Admin,
+        },
+        ca_pem: config.ca_file.as_deref().map(certificates).transpose()?,
+        timeout: config.timeout,
+        endpoints: openstack::Endpoints {
+            compute: config.endpoints.compute.clone(),
+            instance_ha: config.endpoints.instance_ha.clone(),
+            key_manager: config.endpoints.key_manager.clone(),
+        },
+        page_size: None,
+    };
+    Cloud::connect(connection).map_err(|cause| Trouble::new(Exit::Config, cause))
+}
+
+/// How this host is powered off. A fence-agent's options are compared with its metadata here.
+pub async fn methods(config: &Config, host: &HostName) -> Result<Methods, Trouble> {
+    let mut methods = Vec::new();
+    for method in config.fence_methods(host) {
+        let made = match method {
+            FenceMethod::Redfish {
+                url,
+                system,
+                system_uuid,
+                username,
+                password,
+                trust,
+            } => {
+                let target = fence::redfish::Target {
+                    url: url.clone(),
+                    system: Some(system.clone()),
+                    system_uuid: *system_uuid,
+                    username: username.clone(),
+                    password: password.clone(),
+                    trust: match trust {
+                        ServerTrust::Pin(pin) => Trust::Pin(*pin),
+                        ServerTrust::CaFile(file) => Trust::Ca(certificates(file)?),
+                        ServerTrust::System => Trust::System,
+                    },
+                    timeout: BMC_TIMEOUT,
+                };
+                fence::redfish::Redfish::new(target).map(Method::Redfish)
+            }
+            FenceMethod::Agent {
+                program,
+                options,
+                password,
+            } => {
+                let spec = fence::agent::Spec {
+                    program: program.display().to_string(),
+                    options: options.clone(),
+                    password: password.clone(),
+                    timeout: config.fence.off_deadline,
+                };
+                fence::agent::FenceAgent::load(spec).await.map(Method::FenceAgent)
+            }
+        };
+        methods.push(made.map_err(|cause| {
+            let cause = anyhow::Error::new(cause).context(format!("preparing to fence host {host}"));
+            Trouble::new(Exit::Config, cause)
+        })?);
+    }
+    Ok(Methods::new(host.clone(), methods))
+}
+
+/// How long fencing looks.
+pub fn watch(times: &FenceTimes) -> Watch {
+    Watch {
+        off_polls: times.off_polls,
+        poll_interval: times.off_poll_interval,
+        heartbeat_silence: times.heartbeat_silence,
+        deadline: times.off_deadline,
+    }
+}
+
+fn certificates(file: &Path) -> Result<Vec<u8>, Trouble> {
+    let read = || {
+        if fs::metadata(file)?.len() > CA_LIMIT {
+            return Err(std::io::Error::new(
+                std::io::ErrorKind::FileTooLarge,
+                "it is too large for certificates",
+            ));
+        }
+        fs::read(file)
+    };
+    read().map_err(|error| {
+        let cause =
+            anyhow::Error::new(error).context(format!("reading the certificates in {}", file.display()));
+        Trouble::new(Exit::Config, cause)
+    })
+}
