@@ -1,0 +1,219 @@
+//! The house rules that can be read off the source: who may know whom, and that the code map is true.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+fn root() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// Every Rust file at or below `place`, with its text.
+fn sources(place: &str) -> Vec<(PathBuf, String)> {
+    fn walk(path: &Path, found: &mut Vec<(PathBuf, String)>) {
+        if path.is_dir() {
+            for entry in fs::read_dir(path).unwrap_or_else(|error| panic!("{}: {error}", path.display())) {
+                walk(&entry.expect("a readable folder").path(), found);
+            }
+        } else if path.extension().is_some_and(|ending| ending == "rs") {
+            found.push((
+                path.to_owned(),
+                fs::read_to_string(path).expect("a readable file"),
+            ));
+        }
+    }
+    let mut found = Vec::new();
+    walk(&root().join(place), &mut found);
+    assert!(!found.is_empty(), "{place} holds no Rust file");
+    found
+}
+
+/// The code without comment lines and without its tests (by convention the last item of a file).
+fn code(text: &str) -> String {
+    text.split("\n#[cfg(test)]")
+        .next()
+        .unwrap_or_default()
+        .lines()
+        .filter(|line| !line.trim_start().starts_with("//"))
+        .map(|line| format!("{line}\n"))
+        .collect()
+}
+
+#[track_caller]
+fn nobody_says(place: &str, words: &[&str], why: &str) {
+    for (path, text) in sources(place) {
+        let code = code(&text);
+        for word in words {
+            assert!(!code.contains(word), "{}: `{word}` ({why})", path.display());
+        }
+    }
+}
+
+const ALL: [&str; 5] = [
+    "src",
+    "attest/src",
+    "attest/wire/src",
+    "attest/agent/src",
+    "attest/forge/src",
+];
+
+#[test]
+fn the_core_has_no_io_clock_or_randomness() {
+    let words = [
+        "std::fs",
+        "std::net",
+        "SystemTime",
+        "Instant::now",
+        "SystemRandom",
+        "tokio",
+        "async fn",
+        "std::env",
+        "println!",
+        "static mut",
+    ];
+    nobody_says("attest/src", &words, "bytes in, result out");
+}
+
+#[test]
+fn only_the_agent_names_the_tss() {
+    for place in ["src", "attest/src", "attest/wire/src", "attest/forge/src"] {
+        nobody_says(place, &["tss_esapi", "tss2"], "the daemon does not link libtss2");
+    }
+}
+
+#[test]
+fn only_the_store_has_sql() {
+    for (path, text) in sources("src") {
+        if path.starts_with(root().join("src/store")) {
+            continue;
+        }
+        let code = code(&text);
+        for word in ["sqlx", "SELECT ", "INSERT INTO", "DELETE FROM"] {
+            assert!(
+                !code.contains(word),
+                "{}: `{word}` belongs to src/store",
+                path.display()
+            );
+        }
+    }
+}
+
+#[test]
+fn the_cloud_and_the_fence_know_neither_evidence_nor_database() {
+    for place in ["src/openstack", "src/fence"] {
+        let words = [
+            "lazaret_attest",
+            "crate::store",
+            "crate::respond",
+            "crate::verifier",
+        ];
+        nobody_says(place, &words, "they do what they are told");
+    }
+}
+
+#[test]
+fn what_decides_is_pure_and_synchronous() {
+    let words = [
+        "async ",
+        ".await",
+        "tokio",
+        "std::fs",
+        "SystemTime::now",
+        "Utc::now",
+        "reqwest",
+        "Cloud",
+        "Store",
+    ];
+    for room in [
+        "respond/decide",
+        "respond/guard",
+        "respond/plan",
+        "respond/saga",
+        "verifier/schedule",
+    ] {
+        let file = format!("src/{room}.rs");
+        let place = if root().join(&file).is_file() {
+            file
+        } else {
+            format!("src/{room}")
+        };
+        nobody_says(&place, &words, "a pure part");
+    }
+}
+
+#[test]
+fn nothing_is_unsafe_and_nothing_is_left_to_do() {
+    for place in ALL {
+        nobody_says(
+            place,
+            &["unsafe ", "todo!(", "unimplemented!(", "dbg!("],
+            "not in what ships",
+        );
+    }
+}
+
+/// Every path in ARCHITECTURE.md's code map exists, and every room of the house is in the map.
+#[test]
+fn the_code_map_is_true() {
+    let text = fs::read_to_string(root().join("ARCHITECTURE.md")).expect("ARCHITECTURE.md");
+    let mapped: Vec<&str> = text
+        .lines()
+        .filter_map(|line| line.strip_prefix("| `"))
+        .filter_map(|line| line.split('`').next())
+        .map(|path| path.trim_end_matches('/'))
+        .collect();
+    assert!(mapped.len() > 20, "the code map has only {} rows", mapped.len());
+    for path in &mapped {
+        assert!(
+            root().join(path).exists(),
+            "ARCHITECTURE.md names {path}, which is not there"
+        );
+    }
+    for folder in [
+        "src",
+        "attest/src",
+        "attest",
+        "src/respond",
+        "src/verifier",
+        "src/cli",
+    ] {
+        for entry in fs::read_dir(root().join(folder)).expect("a folder") {
+            let path = entry.expect("an entry").path();
+            let name = path
+                .file_name()
+                .and_then(|name| name.to_str())
+                .unwrap_or_default();
+            let furniture = [
+                "target",
+                "Cargo.toml",
+                "lib.rs",
+                "mod.rs",
+                "main.rs",
+                "src",
+                "tests",
+                "README.md",
+            ];
+            // `x/` beside `x.rs` is the same room.
+            if furniture.contains(&name) || (path.is_dir() && path.with_extension("rs").exists()) {
+                continue;
+            }
+            let room = format!("{folder}/{name}");
+            assert!(
+                mapped.contains(&room.as_str()),
+                "{room} is not in ARCHITECTURE.md's code map"
+            );
+        }
+    }
+}
+
+/// A file that has become two should be two.
+#[test]
+fn no_file_has_outgrown_its_room() {
+    for place in ALL {
+        for (path, text) in sources(place) {
+            let lines = code(&text).lines().count();
+            assert!(lines <= 450, "{} has {lines} lines of code", path.display());
+        }
+    }
+}

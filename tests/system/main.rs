@@ -1,0 +1,14 @@
+//! Lazaret as its users meet it, on real parts: the lab's OpenStack, software TPMs, agents and BMCs.
+//!
+//! The lab (tests/lab) must be up, and `LAZARET_LAB` must name its lab.json; `make test` sees to both. The tests share
+//! its hosts, so they run one after another, each from a lab that was put back as it was.
+
+mod fakes;
+mod lab;
+mod world;
+
+mod bad_input;
+mod enrolment;
+mod response;
+mod rounds;
+mod verify;

@@ -1,0 +1,111 @@
+//! The cloud as it is, asked with a client of the tests' own: the product's word about itself proves nothing.
+
+use serde_json::{Value, json};
+
+use super::lab::Lab;
+
+pub struct World {
+    http: reqwest::Client,
+    runtime: tokio::runtime::Runtime,
+    token: String,
+    endpoints: Value,
+}
+
+impl World {
+    pub fn of(lab: &Lab) -> Self {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .expect("a runtime");
+        let http = reqwest::Client::builder().no_proxy().build().expect("a client");
+        let admin = &lab.about["users"]["admin"];
+        let file = admin["password_file"].as_str().expect("password_file");
+        let password = std::fs::read_to_string(file).expect("the password");
+        let body = json!({"auth": {
+            "identity": {"methods": ["password"], "password": {"user": {
+                "name": "admin", "domain": {"id": "default"}, "password": password.trim()}}},
+            "scope": {"project": {"name": "admin", "domain": {"id": "default"}}}}});
+        let url = format!(
+            "{}/auth/tokens",
+            lab.about["auth_url"].as_str().expect("auth_url")
+        );
+        let answer = runtime
+            .block_on(http.post(url).json(&body).send())
+            .expect("keystone");
+        assert!(answer.status().is_success(), "keystone: {}", answer.status());
+        let token = answer.headers()["x-subject-token"]
+            .to_str()
+            .expect("a token")
+            .to_owned();
+        Self {
+            http,
+            runtime,
+            token,
+            endpoints: lab.about["endpoints"].clone(),
+        }
+    }
+
+    #[track_caller]
+    pub fn ask(&self, service: &str, path: &str, version: &str) -> Value {
+        let url = format!("{}{path}", self.endpoints[service].as_str().expect("an endpoint"));
+        self.runtime.block_on(async {
+            let answer = self
+                .http
+                .get(&url)
+                .header("x-auth-token", &self.token)
+                .header("openstack-api-version", format!("{service} {version}"))
+                .send()
+                .await
+                .unwrap_or_else(|error| panic!("GET {url}: {error}"));
+            let (status, text) = (answer.status(), answer.text().await.unwrap_or_default());
+            assert!(status.is_success(), "GET {url}: {status} {text}");
+            serde_json::from_str(&text).unwrap_or_else(|error| panic!("GET {url}: {error} in {text}"))
+        })
+    }
+
+    pub fn service(&self, host: &str) -> Value {
+        let path = format!("/os-services?binary=nova-compute&host={host}");
+        self.ask("compute", &path, "2.53")["services"][0].clone()
+    }
+
+    pub fn aggregates(&self) -> Vec<Value> {
+        self.ask("compute", "/os-aggregates", "2.53")["aggregates"]
+            .as_array()
+            .expect("a list")
+            .clone()
+    }
+
+    pub fn servers(&self) -> Vec<Value> {
+        self.ask("compute", "/servers/detail?all_tenants=1", "2.53")["servers"]
+            .as_array()
+            .expect("a list")
+            .clone()
+    }
+
+    pub fn servers_on(&self, host: &str) -> Vec<Value> {
+        let mut servers = self.servers();
+        servers.retain(|server| server["OS-EXT-SRV-ATTR:host"] == host);
+        servers
+    }
+
+    /// Evacuations away from a host, whatever became of them.
+    pub fn evacuations(&self, host: &str) -> Vec<Value> {
+        let path = format!("/os-migrations?migration_type=evacuation&source_compute={host}");
+        self.ask("compute", &path, "2.80")["migrations"]
+            .as_array()
+            .expect("a list")
+            .clone()
+    }
+
+    /// Masakari's notifications about hosts, newest first.
+    pub fn notifications(&self) -> Vec<Value> {
+        self.ask(
+            "instance-ha",
+            "/notifications?sort_key=created_at&sort_dir=desc",
+            "1.0",
+        )["notifications"]
+            .as_array()
+            .expect("a list")
+            .clone()
+    }
+}
