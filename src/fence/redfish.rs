@@ -3,12 +3,13 @@
 //! A session is opened for each operation and always deleted; BMCs that have no sessions get basic
 //! authentication. Before anything is switched, the machine's UUID is compared with the inventory's.
 
+mod body;
+
 use std::time::Duration;
 
 use reqwest::header::{HeaderMap, HeaderValue, LOCATION};
 use reqwest::{Client, Method, RequestBuilder, StatusCode, redirect};
-use serde::Deserialize;
-use serde_json::{Value, json};
+use serde_json::json;
 use url::Url;
 use uuid::Uuid;
 
@@ -16,15 +17,13 @@ use crate::config::secret::{Secret, SecretSource};
 
 use super::power::{Error, Power};
 use super::trust::{Trust, authorities, pinned};
+use body::{Collection, Root, System, words};
 
 /// The largest answer: a system's description is some 20 KB.
 const BODY_MAX: usize = 1024 * 1024;
 
 /// The most systems that are looked at to find one by its UUID: a full blade chassis.
 const SYSTEMS_MAX: usize = 64;
-
-/// A BMC's words are cut after this many characters.
-const MESSAGE_MAX: usize = 300;
 
 /// How often a request that a BMC answers with 503 is sent.
 const ATTEMPTS_MAX: u32 = 3;
@@ -59,66 +58,6 @@ pub struct Redfish {
     target: Target,
     name: String,
     http: Client,
-}
-
-#[derive(Deserialize)]
-struct Root {
-    #[serde(rename = "Systems")]
-    systems: Link,
-    #[serde(rename = "Links", default)]
-    links: RootLinks,
-}
-
-#[derive(Deserialize, Default)]
-struct RootLinks {
-    #[serde(rename = "Sessions")]
-    sessions: Option<Link>,
-}
-
-#[derive(Deserialize)]
-struct Link {
-    #[serde(rename = "@odata.id")]
-    path: String,
-}
-
-#[derive(Deserialize)]
-struct Collection {
-    #[serde(rename = "Members")]
-    members: Vec<Link>,
-}
-
-#[derive(Deserialize)]
-struct System {
-    #[serde(rename = "UUID")]
-    uuid: Option<String>,
-    #[serde(rename = "PowerState")]
-    power: Option<String>,
-    #[serde(rename = "Actions", default)]
-    actions: Actions,
-}
-
-#[derive(Deserialize, Default)]
-struct Actions {
-    #[serde(rename = "#ComputerSystem.Reset")]
-    reset: Option<Reset>,
-}
-
-#[derive(Deserialize)]
-struct Reset {
-    target: String,
-    #[serde(rename = "ResetType@Redfish.AllowableValues")]
-    allowed: Option<Vec<String>>,
-}
-
-impl System {
-    fn power(&self) -> Power {
-        match self.power.as_deref() {
-            Some("On") => Power::On,
-            Some("Off") => Power::Off,
-            Some(other) => Power::Other(other.chars().take(40).collect()),
-            None => Power::Other("unreported".to_owned()),
-        }
-    }
 }
 
 /// How requests are authenticated.
@@ -490,22 +429,6 @@ impl Authentication {
             Self::Basic(password) => request.basic_auth(&redfish.target.username, Some(password.expose())),
         }
     }
-}
-
-/// The BMC's words in an error body, cut and printable.
-fn words(body: &[u8]) -> String {
-    let text = serde_json::from_slice::<Value>(body)
-        .ok()
-        .and_then(|value| {
-            let info = value.pointer("/error/@Message.ExtendedInfo/0/Message");
-            let message = info.or_else(|| value.pointer("/error/message"))?;
-            message.as_str().map(str::to_owned)
-        })
-        .unwrap_or_else(|| String::from_utf8_lossy(body).into_owned());
-    text.chars()
-        .map(|c| if c.is_control() { ' ' } else { c })
-        .take(MESSAGE_MAX)
-        .collect()
 }
 
 /// A transport error with its causes, without the URL.

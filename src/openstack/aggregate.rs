@@ -5,8 +5,8 @@ use serde_json::json;
 
 use crate::ids::HostName;
 
+use super::call::{Call, Service};
 use super::error::Error;
-use super::request::{Call, Service};
 use super::session::Cloud;
 
 const LIST_RIGHT: &str = "os_compute_api:os-aggregates:index";

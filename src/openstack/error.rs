@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::config::secret::SecretError;
 use crate::ids::HostName;
 
-use super::request::Service;
+use super::call::Service;
 use super::version::{Version, VersionRange};
 
 /// What a service answered instead of what was asked.

@@ -10,9 +10,9 @@ use serde_json::json;
 use crate::fence::Fenced;
 use crate::ids::{HostName, InstanceId};
 
+use super::call::{Call, Service};
 use super::error::Error;
 use super::migration::{Migration, MigrationKind, Phase};
-use super::request::{Call, Service};
 use super::server::Server;
 use super::session::Cloud;
 

@@ -4,8 +4,8 @@ use serde::Deserialize;
 
 use crate::ids::HostName;
 
+use super::call::{Call, Service};
 use super::error::Error;
-use super::request::{Call, Service};
 use super::session::Cloud;
 
 const RIGHT: &str = "os_compute_api:os-hypervisors:list-detail";

@@ -5,8 +5,8 @@ use serde::Deserialize;
 use crate::clock::Timestamp;
 use crate::ids::{HostName, InstanceId};
 
+use super::call::{Call, Service};
 use super::error::Error;
-use super::request::{Call, Service};
 use super::session::Cloud;
 use super::time;
 

@@ -9,6 +9,8 @@
 //! What the cloud does not know (a cell is down) is `Error::NotKnown`, never an empty answer.
 //! Nothing here decides; nothing here knows attestation or the store.
 
+mod answer;
+mod call;
 mod connection;
 mod error;
 mod request;
@@ -29,6 +31,7 @@ mod service;
 mod time;
 
 pub use aggregate::{Aggregate, Joined};
+pub use call::Service;
 pub use connection::{Connection, Credential, Endpoints, Interface};
 pub use error::{Answer, Error, Next};
 pub use evacuate::Evacuation;
@@ -37,7 +40,6 @@ pub use identity::Identity;
 pub use migration::{Migration, MigrationKind, Phase};
 pub use notification::{Notification, NotificationStatus, Notified, VmMove};
 pub use recovery::RecoveryHost;
-pub use request::Service;
 pub use server::{Flavor, Server};
 pub use service::{ComputeHeartbeat, ComputeService, ComputeServices, DISABLED_REASON_MAX};
 pub use session::Cloud;

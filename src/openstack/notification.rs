@@ -8,8 +8,8 @@ use crate::clock::Timestamp;
 use crate::fence::Fenced;
 use crate::ids::{HostName, InstanceId};
 
+use super::call::{Call, Service};
 use super::error::Error;
-use super::request::{Call, Service};
 use super::session::Cloud;
 use super::time;
 use super::version::Version;

@@ -6,8 +6,8 @@ use uuid::Uuid;
 
 use crate::ids::HostName;
 
+use super::call::{Call, Service};
 use super::error::Error;
-use super::request::{Call, Service};
 use super::session::Cloud;
 use super::version::Version;
 

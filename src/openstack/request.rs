@@ -1,26 +1,18 @@
 //! The one request function (`Cloud::send`): deadline, size bound, new login after 401, patience with 429 and 503, versions.
 
-use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use reqwest::StatusCode;
 use reqwest::header::{ACCEPT, HeaderMap, HeaderValue, RETRY_AFTER};
-use reqwest::{Method, StatusCode};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use url::Url;
 
-use super::error::{Answer, Error};
+use super::answer::{reason, refusal};
+use super::call::Call;
+use super::error::Error;
 use super::session::{Cloud, Session};
-use super::version::Version;
-
-/// nova's microversion for every call: Train's. It has service ids (2.53), the rows of cells that are down
-/// (2.69), flavors in servers (2.47), `locked_reason` (2.73) and users in migrations (2.80); it is below 2.95,
-/// from which on evacuated instances stay off, and below 2.88, which takes the capacity out of hypervisors.
-const COMPUTE: Version = Version::new(2, 80);
-
-/// Masakari's microversion where nothing newer is asked for.
-const INSTANCE_HA: Version = Version::new(1, 0);
 
 /// The largest answer: 1000 instances, nova's page, are some 4 MB.
 const BODY_MAX: usize = 16 * 1024 * 1024;
@@ -36,155 +28,6 @@ const RETRY_AFTER_MAX: Duration = Duration::from_secs(20);
 
 /// The shortest deadline of a call that Masakari answers late (it sleeps up to 5 s first).
 const SLOW_CALL_MIN: Duration = Duration::from_secs(30);
-
-/// A service's words are cut after this many characters.
-const MESSAGE_MAX: usize = 600;
-
-/// A service of the cloud.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Service {
-    /// keystone.
-    Identity,
-    /// nova.
-    Compute,
-    /// Masakari.
-    InstanceHa,
-    /// barbican.
-    KeyManager,
-}
-
-impl Service {
-    /// Its type in keystone's catalogue.
-    pub fn catalogue_type(self) -> &'static str {
-        match self {
-            Self::Identity => "identity",
-            Self::Compute => "compute",
-            Self::InstanceHa => "instance-ha",
-            Self::KeyManager => "key-manager",
-        }
-    }
-
-    fn default_version(self) -> Option<Version> {
-        match self {
-            Self::Compute => Some(COMPUTE),
-            Self::InstanceHa => Some(INSTANCE_HA),
-            Self::Identity | Self::KeyManager => None,
-        }
-    }
-
-    /// The root that paths are appended to: with the API's version for nova and Masakari, without for barbican.
-    pub(super) fn root(self, mut url: Url) -> Url {
-        let path = url.path().trim_end_matches('/').to_owned();
-        let path = match self {
-            Self::Compute if path.is_empty() => "/v2.1".to_owned(),
-            Self::InstanceHa if path.is_empty() => "/v1".to_owned(),
-            Self::KeyManager => path.strip_suffix("/v1").unwrap_or(&path).to_owned(),
-            Self::Identity | Self::Compute | Self::InstanceHa => path,
-        };
-        url.set_path(&path);
-        url
-    }
-}
-
-impl fmt::Display for Service {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Identity => "keystone",
-            Self::Compute => "nova",
-            Self::InstanceHa => "Masakari",
-            Self::KeyManager => "barbican",
-        })
-    }
-}
-
-/// One call, before it is sent.
-#[derive(Clone)]
-pub(super) struct Call {
-    service: Service,
-    method: Method,
-    path: String,
-    query: Vec<(&'static str, String)>,
-    body: Option<Value>,
-    version: Option<Version>,
-    doing: String,
-    right: &'static str,
-    accept: &'static str,
-    harmless_twice: bool,
-    slow: bool,
-}
-
-impl Call {
-    fn new(service: Service, method: Method, path: &str, doing: &str) -> Self {
-        let harmless_twice = method != Method::POST;
-        Self {
-            service,
-            method,
-            path: path.to_owned(),
-            query: Vec::new(),
-            body: None,
-            version: service.default_version(),
-            doing: doing.to_owned(),
-            right: "the call",
-            accept: "application/json",
-            harmless_twice,
-            slow: false,
-        }
-    }
-
-    pub(super) fn get(service: Service, path: &str, doing: &str) -> Self {
-        Self::new(service, Method::GET, path, doing)
-    }
-
-    pub(super) fn put(service: Service, path: &str, doing: &str) -> Self {
-        Self::new(service, Method::PUT, path, doing)
-    }
-
-    pub(super) fn post(service: Service, path: &str, doing: &str) -> Self {
-        Self::new(service, Method::POST, path, doing)
-    }
-
-    pub(super) fn query(mut self, key: &'static str, value: &str) -> Self {
-        self.query.push((key, value.to_owned()));
-        self
-    }
-
-    pub(super) fn body(mut self, body: Value) -> Self {
-        self.body = Some(body);
-        self
-    }
-
-    pub(super) fn version(mut self, version: Version) -> Self {
-        self.version = Some(version);
-        self
-    }
-
-    /// The policy rules that the call needs, for the words of a 403.
-    pub(super) fn right(mut self, right: &'static str) -> Self {
-        self.right = right;
-        self
-    }
-
-    pub(super) fn accept(mut self, accept: &'static str) -> Self {
-        self.accept = accept;
-        self
-    }
-
-    /// This POST may be sent again when it is unknown whether it arrived.
-    pub(super) fn harmless_twice(mut self) -> Self {
-        self.harmless_twice = true;
-        self
-    }
-
-    /// The service is known to answer late.
-    pub(super) fn slow(mut self) -> Self {
-        self.slow = true;
-        self
-    }
-
-    fn writes(&self) -> bool {
-        self.method != Method::GET && self.service != Service::Identity
-    }
-}
 
 /// What is known of a call from outside when its deadline strikes: whether a request is on the wire.
 #[derive(Default)]
@@ -441,82 +284,4 @@ fn pause(headers: &HeaderMap, attempts: u32) -> Option<Duration> {
         Some(asked) => (asked <= RETRY_AFTER_MAX).then_some(asked),
         None => Some(Duration::from_secs(1 << attempts.min(3))),
     }
-}
-
-fn refusal(call: &Call, status: StatusCode, headers: &HeaderMap, body: &[u8], attempts: u32) -> Error {
-    let request_id = headers
-        .get("x-openstack-request-id")
-        .or_else(|| headers.get("x-compute-request-id"))
-        .and_then(|value| value.to_str().ok())
-        .map(str::to_owned);
-    let answer = Box::new(Answer {
-        call: call.doing.clone(),
-        service: call.service,
-        status: status.as_u16(),
-        message: words(body),
-        request_id,
-    });
-    match status.as_u16() {
-        401 => Error::Unauthorized(answer),
-        403 => Error::Forbidden {
-            answer,
-            right: call.right,
-        },
-        404 => Error::NotFound(answer),
-        409 => Error::Conflict(answer),
-        429 => Error::Unavailable {
-            answer,
-            attempts,
-            maybe_done: false,
-        },
-        500..=599 => Error::Unavailable {
-            answer,
-            attempts,
-            maybe_done: call.writes(),
-        },
-        _ => Error::Refused(answer),
-    }
-}
-
-/// The service's words in an error body, in any of OpenStack's forms; cut and without control characters.
-fn words(body: &[u8]) -> String {
-    let text = match serde_json::from_slice::<Value>(body) {
-        Ok(value) => message(&value, 3).unwrap_or_else(|| value.to_string()),
-        Err(_) => String::from_utf8_lossy(body).into_owned(),
-    };
-    let mut plain: String = text
-        .chars()
-        .map(|c| if c.is_control() { ' ' } else { c })
-        .take(MESSAGE_MAX)
-        .collect();
-    plain.truncate(plain.trim_end().len());
-    plain
-}
-
-/// `{"message": ..}`, `{"description": ..}`, or either within the first object: `{"badRequest": {..}}`.
-fn message(value: &Value, depth: u8) -> Option<String> {
-    let object = value.as_object()?;
-    ["message", "description", "faultstring"]
-        .iter()
-        .find_map(|key| object.get(*key)?.as_str())
-        .map(str::to_owned)
-        .or_else(|| {
-            let deeper = depth.checked_sub(1)?;
-            object.values().find_map(|inner| message(inner, deeper))
-        })
-}
-
-/// A transport error with its causes, without the URL (the caller names it).
-pub(super) fn reason(error: reqwest::Error) -> String {
-    let error = error.without_url();
-    let mut text = error.to_string();
-    let mut source = std::error::Error::source(&error);
-    while let Some(cause) = source {
-        let words = cause.to_string();
-        if !text.contains(&words) {
-            text = format!("{text}: {words}");
-        }
-        source = cause.source();
-    }
-    text
 }

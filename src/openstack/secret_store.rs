@@ -4,8 +4,8 @@ use uuid::Uuid;
 
 use crate::config::secret::Secret;
 
+use super::call::{Call, Service};
 use super::error::Error;
-use super::request::{Call, Service};
 use super::session::Cloud;
 
 const RIGHT: &str = "secret:decrypt (role creator or admin in the project that owns the secret)";

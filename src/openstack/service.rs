@@ -9,8 +9,8 @@ use crate::clock::Timestamp;
 use crate::fence::HeartbeatSignal;
 use crate::ids::{HostName, ServiceId};
 
+use super::call::{Call, Service};
 use super::error::Error;
-use super::request::{Call, Service};
 use super::session::Cloud;
 use super::time;
 

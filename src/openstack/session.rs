@@ -10,10 +10,11 @@ use tokio::sync::{Mutex, OnceCell};
 use tokio::time::Instant;
 use url::Url;
 
+use super::call::{Call, Service};
 use super::connection::{Connection, Credential};
 use super::error::Error;
 use super::identity::{CatalogueEntry, Identity, TokenBody};
-use super::request::{Call, Exchange, Service};
+use super::request::Exchange;
 use super::version::{Document, VersionRange};
 
 /// After a refused login keystone is left alone this long, so that a wrong password does not lock the account.
@@ -80,7 +81,7 @@ impl Cloud {
             let roots = Certificate::from_pem_bundle(pem).map_err(|error| {
                 setup(format!(
                     "openstack.ca_file is not PEM: {}",
-                    super::request::reason(error)
+                    super::answer::reason(error)
                 ))
             })?;
             if roots.is_empty() {
@@ -90,7 +91,7 @@ impl Cloud {
         }
         let http = http
             .build()
-            .map_err(|error| setup(super::request::reason(error)))?;
+            .map_err(|error| setup(super::answer::reason(error)))?;
         Ok(Self {
             connection,
             http,

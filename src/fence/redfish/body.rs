@@ -1,0 +1,86 @@
+//! What a BMC writes: the parts of Redfish's bodies that are read.
+
+use serde::Deserialize;
+use serde_json::Value;
+
+use crate::fence::power::Power;
+
+/// A BMC's words are cut after this many characters.
+const MESSAGE_MAX: usize = 300;
+
+#[derive(Deserialize)]
+pub(super) struct Root {
+    #[serde(rename = "Systems")]
+    pub(super) systems: Link,
+    #[serde(rename = "Links", default)]
+    pub(super) links: RootLinks,
+}
+
+#[derive(Deserialize, Default)]
+pub(super) struct RootLinks {
+    #[serde(rename = "Sessions")]
+    pub(super) sessions: Option<Link>,
+}
+
+#[derive(Deserialize)]
+pub(super) struct Link {
+    #[serde(rename = "@odata.id")]
+    pub(super) path: String,
+}
+
+#[derive(Deserialize)]
+pub(super) struct Collection {
+    #[serde(rename = "Members")]
+    pub(super) members: Vec<Link>,
+}
+
+#[derive(Deserialize)]
+pub(super) struct System {
+    #[serde(rename = "UUID")]
+    pub(super) uuid: Option<String>,
+    #[serde(rename = "PowerState")]
+    pub(super) power: Option<String>,
+    #[serde(rename = "Actions", default)]
+    pub(super) actions: Actions,
+}
+
+#[derive(Deserialize, Default)]
+pub(super) struct Actions {
+    #[serde(rename = "#ComputerSystem.Reset")]
+    pub(super) reset: Option<Reset>,
+}
+
+#[derive(Deserialize)]
+pub(super) struct Reset {
+    pub(super) target: String,
+    #[serde(rename = "ResetType@Redfish.AllowableValues")]
+    pub(super) allowed: Option<Vec<String>>,
+}
+
+impl System {
+    /// What it says of its power.
+    pub(super) fn power(&self) -> Power {
+        match self.power.as_deref() {
+            Some("On") => Power::On,
+            Some("Off") => Power::Off,
+            Some(other) => Power::Other(other.chars().take(40).collect()),
+            None => Power::Other("unreported".to_owned()),
+        }
+    }
+}
+
+/// The BMC's words in an error body, cut and printable.
+pub(super) fn words(body: &[u8]) -> String {
+    let text = serde_json::from_slice::<Value>(body)
+        .ok()
+        .and_then(|value| {
+            let info = value.pointer("/error/@Message.ExtendedInfo/0/Message");
+            let message = info.or_else(|| value.pointer("/error/message"))?;
+            message.as_str().map(str::to_owned)
+        })
+        .unwrap_or_else(|| String::from_utf8_lossy(body).into_owned());
+    text.chars()
+        .map(|c| if c.is_control() { ' ' } else { c })
+        .take(MESSAGE_MAX)
+        .collect()
+}

@@ -1,0 +1,96 @@
+//! What went wrong, read from a service's answer or from the transport.
+
+use reqwest::StatusCode;
+use reqwest::header::HeaderMap;
+use serde_json::Value;
+
+use super::call::Call;
+use super::error::{Answer, Error};
+
+/// A service's words are cut after this many characters.
+const MESSAGE_MAX: usize = 600;
+
+/// The error that an answer is.
+pub(super) fn refusal(
+    call: &Call,
+    status: StatusCode,
+    headers: &HeaderMap,
+    body: &[u8],
+    attempts: u32,
+) -> Error {
+    let request_id = headers
+        .get("x-openstack-request-id")
+        .or_else(|| headers.get("x-compute-request-id"))
+        .and_then(|value| value.to_str().ok())
+        .map(str::to_owned);
+    let answer = Box::new(Answer {
+        call: call.doing.clone(),
+        service: call.service,
+        status: status.as_u16(),
+        message: words(body),
+        request_id,
+    });
+    match status.as_u16() {
+        401 => Error::Unauthorized(answer),
+        403 => Error::Forbidden {
+            answer,
+            right: call.right,
+        },
+        404 => Error::NotFound(answer),
+        409 => Error::Conflict(answer),
+        429 => Error::Unavailable {
+            answer,
+            attempts,
+            maybe_done: false,
+        },
+        500..=599 => Error::Unavailable {
+            answer,
+            attempts,
+            maybe_done: call.writes(),
+        },
+        _ => Error::Refused(answer),
+    }
+}
+
+/// The service's words in an error body, in any of OpenStack's forms; cut and without control characters.
+fn words(body: &[u8]) -> String {
+    let text = match serde_json::from_slice::<Value>(body) {
+        Ok(value) => message(&value, 3).unwrap_or_else(|| value.to_string()),
+        Err(_) => String::from_utf8_lossy(body).into_owned(),
+    };
+    let mut plain: String = text
+        .chars()
+        .map(|c| if c.is_control() { ' ' } else { c })
+        .take(MESSAGE_MAX)
+        .collect();
+    plain.truncate(plain.trim_end().len());
+    plain
+}
+
+/// `{"message": ..}`, `{"description": ..}`, or either within the first object: `{"badRequest": {..}}`.
+fn message(value: &Value, depth: u8) -> Option<String> {
+    let object = value.as_object()?;
+    ["message", "description", "faultstring"]
+        .iter()
+        .find_map(|key| object.get(*key)?.as_str())
+        .map(str::to_owned)
+        .or_else(|| {
+            let deeper = depth.checked_sub(1)?;
+            object.values().find_map(|inner| message(inner, deeper))
+        })
+}
+
+/// A transport error with its causes, without the URL (the caller names it).
+pub(super) fn reason(error: reqwest::Error) -> String {
+    let error = error.without_url();
+    let mut text = error.to_string();
+    let mut source = std::error::Error::source(&error);
+    while let Some(cause) = source {
+        let words = cause.to_string();
+        if !text.contains(&words) {
+            text = format!("{text}: {words}");
+        }
+        source = cause.source();
+    }
+    text
+}
