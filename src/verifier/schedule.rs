@@ -1,6 +1,6 @@
 //! When a host is due: a cron expression, and a jitter that spreads the hosts and stays the same over a restart.
 
-use std::{str::FromStr as _, time::Duration};
+use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use cron::Schedule;
@@ -58,18 +58,10 @@ pub fn interval(schedule: &Schedule, after: Timestamp) -> Option<Duration> {
     (second - first).to_std().ok()
 }
 
-/// A cron expression of five (minute first) or six or seven fields (second first).
-///
-/// Five fields are what operators write in crontab; the cron crate wants seconds, so `0` is put before them.
-pub fn parse(expression: &str) -> Result<Schedule, cron::error::Error> {
-    match expression.split_whitespace().count() {
-        5 => Schedule::from_str(&format!("0 {expression}")),
-        _ => Schedule::from_str(expression),
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use std::str::FromStr as _;
+
     use proptest::prelude::*;
 
     use super::*;
@@ -80,7 +72,7 @@ mod tests {
 
     #[test]
     fn without_jitter_the_cron_expression_decides() {
-        let every_ten = parse("*/10 * * * *").unwrap();
+        let every_ten = Schedule::from_str("0 */10 * * * *").unwrap();
         let after = Timestamp::from_millis(1_000);
         assert_eq!(
             next_due(&every_ten, Duration::ZERO, &host("cmp-1"), after),
@@ -91,7 +83,7 @@ mod tests {
 
     #[test]
     fn a_restart_comes_to_the_same_time_and_hosts_are_spread() {
-        let hourly = parse("0 0 * * * *").unwrap();
+        let hourly = Schedule::from_str("0 0 * * * *").unwrap();
         let jitter = Duration::from_secs(600);
         let due: std::collections::BTreeSet<_> = (0..100)
             .map(|n| {
@@ -110,7 +102,7 @@ mod tests {
 
     #[test]
     fn a_past_year_never_fires() {
-        let past = parse("0 0 0 1 1 * 2020").unwrap();
+        let past = Schedule::from_str("0 0 0 1 1 * 2020").unwrap();
         assert_eq!(
             next_due(
                 &past,
@@ -125,7 +117,7 @@ mod tests {
     proptest! {
         #[test]
         fn due_is_later_and_every_firing_is_kept(after in 0_i64..4_000_000_000_000, jitter_s in 0_u64..900) {
-            let every_ten = parse("*/10 * * * *").unwrap();
+            let every_ten = Schedule::from_str("0 */10 * * * *").unwrap();
             let name = host("cmp-1");
             let jitter = Duration::from_secs(jitter_s);
             let due = next_due(&every_ten, jitter, &name, Timestamp::from_millis(after)).unwrap();
