@@ -227,6 +227,7 @@ fn a_bmc_that_refuses_leaves_the_host_disabled_and_nothing_evacuated() {
     let wrong = lab.path("wrong-bmc-password");
     std::fs::write(&wrong, "not-the-password\n").unwrap();
     lab.fence("cmp-1", |methods| {
+        methods.truncate(1);
         methods[0]["password_file"] = wrong.display().to_string().into();
     });
     lab.set("response", "step_attempts", 2);
@@ -263,6 +264,24 @@ fn a_bmc_that_refuses_leaves_the_host_disabled_and_nothing_evacuated() {
     lab.lazaret(&["quarantine", "approve", &case]).expect(0);
     closed(&lab, &case);
     host_is_out_and_instances_are_elsewhere(&lab, &world, &case, &there);
+}
+
+/// The Redfish BMC refuses; the fence-agent over IPMI does it.
+#[test]
+fn the_next_fence_method_is_used_when_the_first_refuses() {
+    let (mut lab, world, there) = prepared("nova");
+    let wrong = lab.path("wrong-bmc-password");
+    std::fs::write(&wrong, "not-the-password\n").unwrap();
+    lab.fence("cmp-1", |methods| methods[0]["password_file"] = wrong.display().to_string().into());
+    let daemon = lab.serve();
+    lab.lab(&["measure", "cmp-1", BACKDOOR]);
+    let case = the_case(&lab);
+    let shown = closed(&lab, &case);
+    timeline(&shown);
+    host_is_out_and_instances_are_elsewhere(&lab, &world, &case, &there);
+    let report = lab.lazaret(&["report", &case]).expect(0).out;
+    assert!(report.contains("fence_ipmilan"), "{report}");
+    assert!(!daemon.log().contains("not-the-password") && !report.contains("not-the-password"));
 }
 
 /// The last host that takes instances is held for a person, whatever it shows.
