@@ -6,12 +6,13 @@ use std::path::Path;
 use std::time::Duration;
 
 use sqlx::migrate::{Migrate as _, MigrateError, Migration, MigrationType, Migrator};
+use sqlx::pool::PoolConnection;
 use sqlx::query::Query;
 use sqlx::sqlite::{
     Sqlite, SqliteArguments, SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqlitePool,
     SqlitePoolOptions, SqliteRow, SqliteSynchronous,
 };
-use sqlx::{ConnectOptions as _, Connection as _, SqlSafeStr as _, Transaction};
+use sqlx::{ConnectOptions as _, Connection as _, SqlSafeStr as _};
 
 use super::columns::Columns;
 use super::error::StoreError;
@@ -22,6 +23,10 @@ pub const MIGRATIONS: &[(i64, &str, &str)] =
 
 /// How long one writer waits for another, in this process or any other.
 const PATIENCE: Duration = Duration::from_secs(15);
+
+/// SQLite's extended result codes for a write that the system refused, and for an index that it did not extend.
+const IOERR_WRITE: i32 = 778;
+const IOERR_SHMSIZE: i32 = 4874;
 
 /// What is being attempted, on what; named by every error.
 #[derive(Debug, Clone)]
@@ -46,6 +51,10 @@ impl Attempt {
             sqlx::Error::PoolTimedOut => Some(5),
             _ => None,
         };
+        // A quota, a limit on the file's size, or no room for the log's index: full, though not by that name.
+        if let Some(IOERR_WRITE | IOERR_SHMSIZE) = code {
+            return StoreError::DiskFull { operation, subject };
+        }
         // The low byte is the primary result code: https://www.sqlite.org/rescode.html
         match code.map(|code| code & 0xff) {
             Some(5 | 6) => StoreError::Locked { operation, subject },
@@ -109,33 +118,41 @@ pub(super) fn statement(sql: &'static str) -> Statement {
 }
 
 /// A transaction that writes: all of it is kept at [`Write::commit`], or nothing.
+///
+/// Not sqlx's own transaction: SQLite ends one by itself when the disk is full, and sqlx then takes the connection
+/// for one that is still inside. Here a connection whose transaction was not ended by us is closed, never used again.
 pub(super) struct Write {
-    transaction: Transaction<'static, Sqlite>,
+    connection: PoolConnection<Sqlite>,
+    ended: bool,
     pub(super) attempt: Attempt,
 }
 
 impl Write {
     /// Begins, and holds the database against other writers at once, so that what is read here stays true.
     pub(super) async fn begin(writer: &SqlitePool, attempt: Attempt) -> Result<Self, StoreError> {
-        let begun = writer.begin_with("BEGIN IMMEDIATE").await;
-        let transaction = begun.map_err(|error| attempt.trouble(error))?;
-        Ok(Self { transaction, attempt })
+        let connection = writer.acquire().await.map_err(|error| attempt.trouble(error))?;
+        let mut write = Self {
+            connection,
+            ended: false,
+            attempt,
+        };
+        write.run(statement("BEGIN IMMEDIATE")).await?;
+        Ok(write)
     }
 
     /// Runs a statement; how many rows it found.
     pub(super) async fn run(&mut self, statement: Statement) -> Result<u64, StoreError> {
-        let done = statement.execute(&mut *self.transaction).await;
+        let done = statement.execute(&mut *self.connection).await;
         done.map(|done| done.rows_affected())
             .map_err(|error| self.attempt.trouble(error))
     }
 
     pub(super) async fn row(&mut self, statement: Statement) -> Result<Option<SqliteRow>, StoreError> {
-        let row = statement.fetch_optional(&mut *self.transaction).await;
-        row.map_err(|error| self.attempt.trouble(error))
+        Ok(self.rows(statement).await?.pop())
     }
 
     pub(super) async fn rows(&mut self, statement: Statement) -> Result<Vec<SqliteRow>, StoreError> {
-        let rows = statement.fetch_all(&mut *self.transaction).await;
+        let rows = statement.fetch_all(&mut *self.connection).await;
         rows.map_err(|error| self.attempt.trouble(error))
     }
 
@@ -151,9 +168,26 @@ impl Write {
         .int("last")
     }
 
-    pub(super) async fn commit(self) -> Result<(), StoreError> {
-        let Self { transaction, attempt } = self;
-        transaction.commit().await.map_err(|error| attempt.trouble(error))
+    /// Keeps all of it.
+    pub(super) async fn commit(mut self) -> Result<(), StoreError> {
+        self.run(statement("COMMIT")).await?;
+        self.ended = true;
+        Ok(())
+    }
+
+    /// Keeps nothing of it, where that is no trouble but an answer; the connection stays.
+    pub(super) async fn give_up(mut self) -> Result<(), StoreError> {
+        self.run(statement("ROLLBACK")).await?;
+        self.ended = true;
+        Ok(())
+    }
+}
+
+impl Drop for Write {
+    fn drop(&mut self) {
+        if !self.ended {
+            self.connection.close_on_drop();
+        }
     }
 }
 

@@ -53,7 +53,10 @@ pub enum StoreError {
         subject: String,
     },
     /// No room is left.
-    #[error("{operation} {subject}: the disk is full; nothing was written. Free some space, then try again")]
+    #[error(
+        "{operation} {subject}: the disk is full, or a quota or limit is reached; nothing was written. \
+             Free some space, then try again"
+    )]
     DiskFull {
         /// What was attempted.
         operation: &'static str,

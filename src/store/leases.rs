@@ -75,7 +75,10 @@ impl Store {
             .row(statement(sql::LEASE).bind(what).bind(id.clone()))
             .await?;
         let epoch = match row {
-            Some(_) if !taken => return Ok(None),
+            Some(_) if !taken => {
+                write.give_up().await?;
+                return Ok(None);
+            }
             Some(row) => Columns {
                 row: &row,
                 attempt: &write.attempt,

@@ -138,3 +138,6 @@ impl Store {
         Ok(deleted)
     }
 }
+
+#[cfg(test)]
+mod tests;
