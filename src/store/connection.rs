@@ -1,7 +1,7 @@
 //! How SQLite is opened, written to and read from. All that only SQLite does is here.
 
 use std::fs::{File, OpenOptions};
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, fchown};
 use std::path::Path;
 use std::time::Duration;
 
@@ -243,7 +243,13 @@ async fn one_at_a_time(path: &Path) -> std::io::Result<File> {
             .open(&path)
         {
             Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {}
-            made => drop(made?),
+            made => {
+                // Root may make it for the daemon: it belongs to whoever the directory belongs to.
+                let (file, owner) = (made?, turn.metadata()?);
+                if file.metadata()?.uid() != owner.uid() {
+                    fchown(&file, Some(owner.uid()), Some(owner.gid()))?;
+                }
+            }
         }
         Ok(turn)
     });

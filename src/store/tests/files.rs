@@ -1,7 +1,7 @@
 //! The file itself: opened by many at once, killed in the middle of writing, out of room, too new, not a database.
 
 use std::io::{BufRead as _, BufReader, Write as _};
-use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
@@ -251,6 +251,18 @@ async fn many_open_a_new_database_at_once() {
     assert_eq!(stores[5].hosts().await.unwrap().len(), 1);
     let mode = std::fs::metadata(&scratch.path).unwrap().permissions().mode() & 0o007;
     assert_eq!(mode, 0, "not for everybody");
+}
+
+#[tokio::test]
+async fn a_database_that_root_makes_belongs_to_whoever_the_directory_belongs_to() {
+    let scratch = Scratch::new();
+    let directory = scratch.path.parent().unwrap();
+    // Only root can give a directory away; anybody else is the owner of both.
+    let gave_away = std::os::unix::fs::chown(directory, Some(65534), Some(65534)).is_ok();
+    if gave_away {
+        scratch.open().await;
+        assert_eq!(std::fs::metadata(&scratch.path).unwrap().uid(), 65534);
+    }
 }
 
 #[tokio::test]
