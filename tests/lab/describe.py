@@ -1,6 +1,8 @@
 """Writes what others need to know: lab.json for tests, lazaret.toml for the daemon, and the password files."""
 
 import json
+import os
+import threading
 
 import bmc
 import guests
@@ -26,7 +28,7 @@ def write():
 
 
 def _whole(path, text, mode):
-    new = path.with_name(path.name + ".new")
+    new = path.with_name(f"{path.name}.{os.getpid()}.{threading.get_ident()}")
     new.write_text(text)
     new.chmod(mode)
     new.rename(path)
@@ -73,12 +75,17 @@ project = "service"
 project_domain = "Default"
 password_file = "{PASSWORDS}/lazaret"
 
+[agents]
+connect_timeout_s = 3
+answer_timeout_s = 10
+
 [enrolment]
 roots = "{tpm.ROOTS}"
 
 [schedule]
 cron = "*/10 * * * * *"
 jitter_s = 2
+round_deadline_s = 15
 
 [appraisal]
 policy = "{state}/golden/{{host}}.toml"
@@ -86,6 +93,7 @@ policy = "{state}/golden/{{host}}.toml"
 [response]
 mode = "enforce"
 recovery = "masakari"
+local_disk = "rebuild"
 lease_s = 10
 
 [fence]

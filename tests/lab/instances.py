@@ -43,14 +43,7 @@ def _all(admin):
 
 def reset():
     """Hosts on, services enabled, aggregates gone, Masakari out of maintenance, instances deleted."""
-    together(*[lambda h=h: hosts.power_on(h) for h in settings.HOSTS])
-    for host in settings.HOSTS:
-        for name in (hosts.compute_name(host), tpm.agent_name(host)):
-            if processes.pid_of(name):
-                processes.thaw(name)
-        hosts.start_compute(host)
-        if tpm.is_up(host):
-            tpm.start_agent(host)
+    together(*[lambda h=h: _host_as_new(h) for h in settings.HOSTS])
     admin = Cloud()
     for server in _all(admin):
         admin("POST", "compute", f"/servers/{server['id']}/action", {"unlock": None})
@@ -80,3 +73,18 @@ def reset():
                     # 409 while a notification about it still runs.
                     wait_until(f"{host['name']} out of Masakari's maintenance", out, 90, 1)
     say("as new: hosts on, services enabled, no aggregates, no instances")
+
+
+def _host_as_new(host):
+    (settings.VAR / "bmc" / host / "faults.json").unlink(missing_ok=True)
+    for name in (hosts.compute_name(host), tpm.agent_name(host)):
+        if processes.pid_of(name):
+            processes.thaw(name)
+    if (settings.host_dir(host) / "measured").exists() and not hosts.is_off(host):
+        # Only a boot forgets what was measured. nova-compute need not notice.
+        processes.stop(tpm.agent_name(host))
+        tpm.boot(host)
+    hosts.power_on(host)
+    hosts.start_compute(host)
+    if tpm.is_up(host):
+        tpm.start_agent(host)

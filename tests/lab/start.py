@@ -2,6 +2,7 @@
 
 import os
 import re
+import signal
 import subprocess
 import sys
 import threading
@@ -59,7 +60,7 @@ class Background:
         with open(self._log, "wb") as log:
             self._child = subprocess.Popen(
                 ["/bin/sh", "-c", '"$0" "$1" install && exec "$0" "$1" up cloud', sys.executable, str(settings.SOURCE / "lab")],
-                stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT)
+                stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT, start_new_session=True)
         threading.Thread(target=self._watch, daemon=True).start()
 
     def _watch(self):
@@ -83,7 +84,8 @@ class Background:
     def stop(self):
         """Ends the start of the cloud where it is; `lab down` ends what it had started."""
         if not self.done():
-            self._child.terminate()
+            # With its own children; the services that it started are sessions of their own, and recorded.
+            os.killpg(self._child.pid, signal.SIGTERM)
             self._child.wait()
 
 

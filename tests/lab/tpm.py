@@ -144,12 +144,14 @@ def boot(host, *changes):
     evidence_dir(host).mkdir(parents=True, exist_ok=True)
     again = [] if changes or not (evidence_dir(host) / "description.toml").exists() else ["--reboot"]
     forge("boot", *_at(host), *again, *changes)
+    (settings.host_dir(host) / "measured").unlink(missing_ok=True)
     (settings.host_dir(host) / "booted-on").write_text(str(processes.pid_of(tpm_name(host))))
 
 
 def measure(host, path):
     """The host runs a program that is in nobody's golden values; the content of a file here, if there is one."""
     local = pathlib.Path(path)
+    (settings.host_dir(host) / "measured").touch()
     content = ["--content-file", local.resolve()] if local.is_file() else ["--text", f"a foreign program at {path}"]
     return forge("measure", *_at(host), "--path", path, *content)
 
