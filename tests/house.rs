@@ -12,7 +12,10 @@ fn root() -> PathBuf {
 /// Every Rust file at or below `place` that ships (tests do not), with its text.
 fn sources(place: &str) -> Vec<(PathBuf, String)> {
     fn walk(path: &Path, found: &mut Vec<(PathBuf, String)>) {
-        if path.file_stem().is_some_and(|name| name == "tests" || name == "vectors") {
+        if path
+            .file_stem()
+            .is_some_and(|name| name == "tests" || name == "vectors")
+        {
             return;
         }
         if path.is_dir() {
@@ -202,8 +205,11 @@ fn the_code_map_is_true() {
                 continue;
             }
             let room = format!("{folder}/{name}");
+            let below = format!("{room}/");
             assert!(
-                mapped.contains(&room.as_str()),
+                mapped
+                    .iter()
+                    .any(|path| *path == room || path.starts_with(&below)),
                 "{room} is not in ARCHITECTURE.md's code map"
             );
         }

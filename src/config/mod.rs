@@ -18,6 +18,7 @@ mod resolve;
 mod resolve_hosts;
 mod response;
 pub mod secret;
+mod values;
 
 pub use cloud::{Endpoints, Interface, Login, OpenStack};
 pub use error::ConfigError;

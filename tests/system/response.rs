@@ -272,7 +272,9 @@ fn the_next_fence_method_is_used_when_the_first_refuses() {
     let (mut lab, world, there) = prepared("nova");
     let wrong = lab.path("wrong-bmc-password");
     std::fs::write(&wrong, "not-the-password\n").unwrap();
-    lab.fence("cmp-1", |methods| methods[0]["password_file"] = wrong.display().to_string().into());
+    lab.fence("cmp-1", |methods| {
+        methods[0]["password_file"] = wrong.display().to_string().into()
+    });
     let daemon = lab.serve();
     lab.lab(&["measure", "cmp-1", BACKDOOR]);
     let case = the_case(&lab);
