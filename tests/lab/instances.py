@@ -5,7 +5,7 @@ import processes
 import settings
 import tpm
 from client import Cloud
-from progress import LabError, say, together, took, wait_until
+from progress import LabError, say, together, wait_until
 from seed import FLAVOR, IMAGE, SEGMENT
 
 
