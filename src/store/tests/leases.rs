@@ -118,10 +118,11 @@ async fn every_write_of_a_lost_lease_is_refused_and_leaves_nothing() {
     let store = scratch.open().await;
     let case = opened(&store, "cmp-1", 1).await;
     let name = host("cmp-1");
+    // The same owner even: only the epoch tells the two apart.
     let stale = case_lease(&store, &case, NOW).await;
     let later = NOW.plus(2 * MINUTE);
     let fresh = store
-        .lease(LeaseKind::Case(case.clone()), "other", later, MINUTE)
+        .lease(LeaseKind::Case(case.clone()), "me", later, MINUTE)
         .await
         .unwrap()
         .unwrap();
