@@ -84,7 +84,7 @@ fn an_exposed_tls_key_is_refused() {
     let mode = |path: &std::path::Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
     assert_eq!((mode(&key), mode(key.parent().unwrap())), (0o600, 0o700));
     std::fs::set_permissions(&key, std::fs::Permissions::from_mode(0o640)).unwrap();
-    let output = agent.command("run").output().unwrap();
+    let output = agent.command("pin").output().unwrap();
     assert!(
         output.status.code() == Some(78) && told(&output).contains("chmod 600"),
         "{}",

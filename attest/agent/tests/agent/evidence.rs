@@ -78,13 +78,18 @@ fn pcrs_belong_to_the_quote_while_they_move() {
     let done = AtomicBool::new(false);
     let mut values = std::collections::HashSet::new();
     std::thread::scope(|scope| {
-        scope.spawn(|| {
-            let digest = format!("10:sha1={},sha256={}", "11".repeat(20), "22".repeat(32));
-            while !done.load(Ordering::Relaxed) {
-                swtpm.tool("tpm2_pcrextend", &[&digest]);
-            }
-        });
-        for _ in 0..25 {
+        // Fast enough that about every second quote must be taken again, slow enough that some stand still.
+        for _ in 0..2 {
+            scope.spawn(|| {
+                let digest = format!("10:sha1={},sha256={}", "11".repeat(20), "22".repeat(32));
+                while !done.load(Ordering::Relaxed) {
+                    swtpm.tool("tpm2_pcrextend", &[&digest]);
+                }
+            });
+        }
+        // Set on a panic too, or the threads above would never end.
+        let _done = SetAtEnd(&done);
+        for _ in 0..80 {
             let asked = question(&[(SHA256, &all), (SHA1, &all)], 0);
             let evidence = agent
                 .attest(&asked)
@@ -92,13 +97,20 @@ fn pcrs_belong_to_the_quote_while_they_move() {
             let quoted = verified(&identity, pin, &asked, evidence);
             values.insert(quoted.value(HashAlg::Sha256, 10).unwrap().to_vec());
         }
-        done.store(true, Ordering::Relaxed);
     });
     assert!(
         values.len() > 5,
         "PCR 10 hardly moved ({} values): the race was not run",
         values.len()
     );
+}
+
+struct SetAtEnd<'a>(&'a AtomicBool);
+
+impl Drop for SetAtEnd<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
 }
 
 #[test]

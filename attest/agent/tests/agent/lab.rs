@@ -136,7 +136,7 @@ impl Swtpm {
     }
 
     fn try_power_on(&mut self) -> bool {
-        let mut process = Command::new("swtpm")
+        let process = Command::new("swtpm")
             .args(["socket", "--tpm2", "--flags", "not-need-init,startup-clear"])
             .arg("--tpmstate")
             .arg(format!("dir={}", self.state.path().display()))
@@ -148,13 +148,15 @@ impl Swtpm {
             .stderr(Stdio::null())
             .spawn()
             .unwrap();
+        // From here on, dropping ends it.
+        let process = self.process.insert(process);
         let began = Instant::now();
         while began.elapsed() < PATIENCE {
             if process.try_wait().unwrap().is_some() {
+                self.process = None;
                 return false;
             }
             if TcpStream::connect(("127.0.0.1", self.port + 1)).is_ok() {
-                self.process = Some(process);
                 return true;
             }
             std::thread::sleep(Duration::from_millis(10));
@@ -292,9 +294,8 @@ impl Agent {
 
     /// SIGTERM; gives the exit code.
     pub fn stop(&mut self) -> Option<i32> {
-        let mut process = self.process.take().unwrap();
-        signal(process.id(), "TERM");
-        process.wait().unwrap().code()
+        signal(self.pid(), "TERM");
+        self.wait()
     }
 
     pub fn kill(&mut self) {
@@ -306,7 +307,19 @@ impl Agent {
 
     /// Waits for an agent that was told to stop.
     pub fn wait(&mut self) -> Option<i32> {
-        self.process.take().unwrap().wait().unwrap().code()
+        let began = Instant::now();
+        loop {
+            if let Some(status) = self.process.as_mut().unwrap().try_wait().unwrap() {
+                self.process = None;
+                return status.code();
+            }
+            assert!(
+                began.elapsed() < PATIENCE,
+                "the agent does not stop: {}",
+                self.log.lock().unwrap()
+            );
+            std::thread::sleep(Duration::from_millis(10));
+        }
     }
 
     pub fn pid(&self) -> u32 {

@@ -192,26 +192,34 @@ fn a_peer_that_is_slow_or_one_too_many_is_cut() {
         "the second was not cut at once"
     );
     assert!(matches!(silent.read(&mut [0]), Ok(0) | Err(_)));
-    assert!(began.elapsed().as_millis() >= 900, "the first was cut early");
+    let cut_after = began.elapsed().as_millis();
+    assert!(
+        (900..8_000).contains(&cut_after),
+        "cut after {cut_after} ms, not one second"
+    );
 
-    // Shakes hands, announces a body and does not send it: answered by the request's deadline.
+    // Announces a body and does not send it: answered by the request's deadline.
+    assert!(spoken(&agent, 9, b"1").starts_with("HTTP/1.1 503"));
+    // Sends more than a request may have, and would send more: answered without reading on.
+    assert!(spoken(&agent, 1 << 30, &vec![0; limits::REQUEST + 1024]).starts_with("HTTP/1.1 413"));
+}
+
+/// What the agent says to a request whose body has been begun.
+fn spoken(agent: &Agent, announced: usize, begun: &[u8]) -> String {
     let config = client_config(&agent.daemon.identity, Peer::FirstContact(Arc::default())).unwrap();
     let name = rustls::pki_types::ServerName::try_from("agent").unwrap();
     let mut session = rustls::ClientConnection::new(Arc::new(config), name).unwrap();
     let mut stream = TcpStream::connect(agent.address()).unwrap();
+    stream.set_read_timeout(Some(crate::lab::PATIENCE)).unwrap();
     let mut tls = rustls::Stream::new(&mut session, &mut stream);
-    let began = Instant::now();
     write!(
         tls,
-        "POST {ATTEST_PATH} HTTP/1.1\r\nhost: a\r\ncontent-type: {MEDIA_TYPE}\r\ncontent-length: 9\r\n\r\n1"
+        "POST {ATTEST_PATH} HTTP/1.1\r\nhost: a\r\ncontent-type: {MEDIA_TYPE}\r\ncontent-length: {announced}\r\n\r\n"
     )
     .unwrap();
+    tls.write_all(begun).unwrap();
     let mut answer = Vec::new();
+    // The agent closes without reading the rest: the end may be a reset.
     let _ = tls.read_to_end(&mut answer);
-    assert!(
-        answer.starts_with(b"HTTP/1.1 503"),
-        "{}",
-        String::from_utf8_lossy(&answer)
-    );
-    assert!(began.elapsed().as_secs() < 10);
+    String::from_utf8_lossy(&answer).into_owned()
 }
