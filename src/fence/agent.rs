@@ -184,14 +184,12 @@ impl FenceAgent {
                 !line.trim().is_empty() && !line.contains("Warning") && !line.contains("import pipes")
             })
             .unwrap_or("it gave no reason: see that address, user and password are right");
-        let mut message: String = last
-            .chars()
-            .filter(|c| !c.is_control())
-            .take(MESSAGE_MAX)
-            .collect();
+        // Hidden before it is cut: half a password is one too.
+        let mut message: String = last.chars().filter(|c| !c.is_control()).collect();
         if let Some(password) = password {
             message = message.replace(password.expose(), "(hidden)");
         }
+        let message = message.chars().take(MESSAGE_MAX).collect();
         Error::Agent {
             method: self.name.clone(),
             doing,

@@ -37,7 +37,7 @@ pub struct Target {
     /// The BMC, such as `https://10.0.0.7`; the path `/redfish/v1` may be left out. Plain HTTP only when it
     /// says so.
     pub url: Url,
-    /// Id of the system below `/redfish/v1/Systems`. May be left out where the BMC has one system, or where
+    /// Id of the system below `/redfish/v1/Systems`, or its whole path. May be left out where the BMC has one system, or where
     /// `system_uuid` tells which.
     pub system: Option<String>,
     /// The machine's UUID in the inventory. When given, a BMC that reports another is refused.
@@ -276,6 +276,7 @@ impl Redfish {
         access: &Authentication,
     ) -> Result<System, Error> {
         let system = match (&self.target.system, self.target.system_uuid) {
+            (Some(path), _) if path.starts_with('/') => self.fetch(doing, path, access).await?,
             (Some(id), _) => {
                 self.fetch(
                     doing,

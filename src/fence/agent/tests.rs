@@ -100,6 +100,13 @@ async fn an_agents_words_are_told_without_the_password() {
 }
 
 #[tokio::test]
+async fn a_password_is_hidden_also_where_the_words_are_cut() {
+    let agent = Agent::that("printf '%0297dhunter2 no' 0 >&2; exit 1");
+    let words = agent.load().await.ask_off().await.unwrap_err().to_string();
+    assert!(!words.contains("hun") && words.contains("000(hi"), "{words}");
+}
+
+#[tokio::test]
 async fn an_agent_that_hangs_is_killed() {
     let agent = Agent::that("echo $$ >\"$here/pid\"; exec sleep 1000");
     let mut loaded = agent.load().await;

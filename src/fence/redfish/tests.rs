@@ -321,3 +321,12 @@ fn plain_http_and_credentials_in_the_url_are_a_choice_and_a_mistake() {
         "a CA file without a certificate trusts nobody"
     );
 }
+
+#[tokio::test]
+async fn a_system_may_be_named_by_its_whole_path() {
+    let server = Bmc::default().start().await;
+    let mut target = target(&server);
+    target.system = Some("/redfish/v1/Systems/1".to_owned());
+    let redfish = Redfish::new(target).unwrap();
+    assert_eq!(redfish.power_state().await.unwrap(), Power::On);
+}
