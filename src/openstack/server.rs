@@ -225,10 +225,23 @@ impl Cloud {
         self.compute_service(host).await?;
         rows.into_iter()
             .map(|row| {
-                row.known().map_err(|id| Error::NotKnown {
+                let server = row.known().map_err(|id| Error::NotKnown {
                     call: doing.clone(),
                     what: format!("instance {id}"),
-                })
+                })?;
+                // Who may not filter by host gets the list of all hosts, without a word.
+                if server.host.as_ref() != Some(host) {
+                    let where_it_is = server.host.as_ref().map_or("no host", HostName::as_str);
+                    return Err(Error::Unreadable {
+                        call: doing.clone(),
+                        service: Service::Compute,
+                        reason: format!(
+                            "instance {} in it is on {where_it_is}; our credential needs the rights {LIST_RIGHT}",
+                            server.id
+                        ),
+                    });
+                }
+                Ok(server)
             })
             .collect()
     }

@@ -284,6 +284,24 @@ async fn every_page_is_read_and_a_circle_is_refused() {
 }
 
 #[tokio::test]
+async fn a_listing_that_ignores_its_filter_is_not_believed() {
+    // What nova does, without a word, for who lacks servers:allow_all_filters.
+    let (_server, cloud) = cloud_that(|request| match request.path.as_str() {
+        path if path.contains("os-services") => answer(200, service_row("cmp-1")),
+        _ => answer(
+            200,
+            format!(r#"{{"servers": [{}]}}"#, server_row(INSTANCE, "cmp-2", "null")),
+        ),
+    })
+    .await;
+    let error = cloud.servers_on(&host("cmp-1")).await.unwrap_err();
+    assert!(
+        error.to_string().contains("is on cmp-2") && error.to_string().contains("allow_all_filters"),
+        "{error}"
+    );
+}
+
+#[tokio::test]
 async fn an_evacuation_is_sent_once_and_only_for_the_fenced_host() {
     let fenced = Fenced::for_tests(host("cmp-1"));
     for (server, migrations, wanted) in [
