@@ -111,11 +111,7 @@ async fn fencing(config: &Config, hosts: &[Host]) -> Result<Fencing, Trouble> {
             Some(url) => url.clone(),
             None => config.agent_url(host)?,
         };
-        let agent = AgentPort {
-            host: url.host_str().unwrap_or_default().to_owned(),
-            port: url.port_or_known_default().unwrap_or_default(),
-            timeout: PORT_TIMEOUT,
-        };
+        let agent = AgentPort::of(&url, PORT_TIMEOUT);
         fences.insert(
             host.clone(),
             HostFence {

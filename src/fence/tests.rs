@@ -155,3 +155,16 @@ async fn the_last_word_counts_for_every_signal() {
     assert!(outcome.is_ok());
     assert_eq!(took, Duration::from_secs(30));
 }
+
+#[test]
+fn an_agents_port_is_the_one_of_its_url() {
+    for (url, host, port) in [
+        ("https://cmp-1:7990", "cmp-1", 7990),
+        ("https://10.0.0.7/", "10.0.0.7", 443),
+        // The brackets belong to the URL: no address resolves with them.
+        ("https://[fd00::7]:7990", "fd00::7", 7990),
+    ] {
+        let agent = AgentPort::of(&url.parse().unwrap(), Duration::from_secs(3));
+        assert_eq!((agent.host.as_str(), agent.port), (host, port), "{url}");
+    }
+}

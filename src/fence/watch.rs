@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use tokio::net::TcpStream;
 use tokio::time::Instant;
+use url::{Host, Url};
 
 use crate::clock::{Clock, Timestamp};
 use crate::ids::HostName;
@@ -255,6 +256,20 @@ pub struct AgentPort {
     pub port: u16,
     /// How long a connection may take.
     pub timeout: Duration,
+}
+
+impl AgentPort {
+    /// The port that a URL names.
+    pub fn of(url: &Url, timeout: Duration) -> Self {
+        let host = match url.host() {
+            Some(Host::Domain(name)) => name.to_owned(),
+            Some(Host::Ipv4(address)) => address.to_string(),
+            // Without the brackets, which belong to the URL.
+            Some(Host::Ipv6(address)) => address.to_string(),
+            None => String::new(),
+        };
+        Self { host, port: url.port_or_known_default().unwrap_or_default(), timeout }
+    }
 }
 
 impl AgentSignal for AgentPort {

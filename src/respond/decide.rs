@@ -95,6 +95,8 @@ fn condemned(question: &Question<'_>) -> Decision {
     let confirmed = judged.next().is_some_and(|first| {
         first.verdict == Verdict::Contraindicated
             && first.round != question.round
+            // One from the future is from a clock that was ahead: what came after it is not known.
+            && first.at <= question.at
             && question.at.since(first.at) <= question.confirm_within
     });
     if !confirmed {
@@ -192,6 +194,8 @@ mod tests {
         assert_eq!(decide(&question), Decision::OpenCase);
         question.at = Timestamp::from_millis(NOW + 3_600_001);
         assert_eq!(decide(&question), Decision::Confirm, "too old");
+        question.at = Timestamp::from_millis(NOW - 1);
+        assert_eq!(decide(&question), Decision::Confirm, "from a clock that was ahead");
         question.at = Timestamp::from_millis(NOW + 1000);
         question.case_open = true;
         assert_eq!(decide(&question), Decision::Nothing, "a case is on it already");

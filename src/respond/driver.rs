@@ -11,10 +11,11 @@ use std::time::Duration;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+use crate::config::ResponseMode;
 use crate::fence::Fenced;
 use crate::ids::CaseId;
 use crate::openstack::Cloud;
-use crate::store::{Case, CaseState, Lease, LeaseKind, StepState, StoreError};
+use crate::store::{Case, CaseFilter, CaseState, Lease, LeaseKind, StepState, StoreError};
 
 use super::Respond;
 use super::journal::Entry;
@@ -39,10 +40,11 @@ impl Respond {
             stop.cancelled().await;
             return;
         };
+        self.say_resting().await;
         let mut driven: JoinSet<CaseId> = JoinSet::new();
         let mut busy: HashMap<CaseId, ()> = HashMap::new();
         while !stop.is_cancelled() {
-            match self.store.cases_due(self.clock.now(), AT_ONCE).await {
+            match self.due().await {
                 Ok(due) => {
                     for id in due {
                         if busy.len() >= usize::try_from(AT_ONCE).unwrap_or(usize::MAX) || busy.contains_key(&id) {
@@ -75,6 +77,30 @@ impl Respond {
         let draining = async { while driven.join_next().await.is_some() {} };
         if tokio::time::timeout(grace, draining).await.is_err() {
             tracing::warn!("steps are cut off; whoever goes on looks again");
+        }
+    }
+
+    /// The cases that may be driven now. In mode `observe` none is, whatever mode it was opened in: an operator who
+    /// goes back to `observe` has every case stop before its next step.
+    pub(super) async fn due(&self) -> Result<Vec<CaseId>, StoreError> {
+        match self.config.mode {
+            ResponseMode::Observe => Ok(Vec::new()),
+            ResponseMode::Enforce => self.store.cases_due(self.clock.now(), AT_ONCE).await,
+        }
+    }
+
+    /// Says which cases rest because of the mode: they look unfinished to whoever lists them.
+    async fn say_resting(&self) {
+        if self.config.mode == ResponseMode::Enforce {
+            return;
+        }
+        match self.store.cases(&CaseFilter { host: None, unclosed_only: true }).await {
+            Ok(cases) => {
+                for case in cases.iter().filter(|case| case.state == CaseState::Open) {
+                    tracing::warn!(case = %case.id, host = %case.host, "mode observe: the case rests until the mode is enforce");
+                }
+            }
+            Err(error) => tracing::error!(%error, "cannot look for cases that rest"),
         }
     }
 

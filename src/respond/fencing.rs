@@ -15,7 +15,8 @@ use crate::openstack::Cloud;
 pub struct HostFence {
     /// The methods, in the order to try.
     pub methods: Methods,
-    /// Where its agent answers; silence there is one of the signals.
+    /// Where its agent answers, unless the host is enrolled with another address by then; silence there is one of
+    /// the signals.
     pub agent: AgentPort,
 }
 
@@ -63,10 +64,11 @@ impl Fencing {
         &self,
         fence: &HostFence,
         by: &Method,
+        agent: &AgentPort,
         cloud: &Cloud,
         clock: &Arc<dyn Clock>,
     ) -> Result<Fenced, NotFenced> {
         let host = fence.methods.host();
-        Fenced::observe(host, by, &cloud.heartbeat(host), &fence.agent, &self.seen, clock.as_ref()).await
+        Fenced::observe(host, by, &cloud.heartbeat(host), agent, &self.seen, clock.as_ref()).await
     }
 }

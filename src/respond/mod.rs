@@ -55,7 +55,14 @@ pub struct Respond {
     /// Cases of this process are opened one after another, so that each sees the ones before it.
     opening: Mutex<()>,
     /// Inventories that are read while a condemnation is being confirmed.
-    ahead: Mutex<HashMap<HostName, JoinHandle<Result<Inventory, Error>>>>,
+    ahead: Mutex<HashMap<HostName, Ahead>>,
+}
+
+/// An inventory that is being read ahead.
+struct Ahead {
+    /// Since when; what is too old is read anew.
+    since: tokio::time::Instant,
+    reading: JoinHandle<Result<Inventory, Error>>,
 }
 
 impl Respond {
@@ -83,3 +90,6 @@ impl Respond {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use lazaret_attest::finding::Finding;
 use lazaret_attest::verdict::Verdict;
+use tokio::time::Instant;
 
 use crate::clock::Timestamp;
 use crate::config::{self, ResponseMode};
@@ -17,7 +18,7 @@ use super::inventory::Inventory;
 use super::journal::{json, value};
 use super::notify::{Event, Kind};
 use super::plan::{Order, Plan, Planning};
-use super::{Respond, saga};
+use super::{Ahead, Respond, saga};
 
 /// A first condemnation older than this is confirmed anew; longer where the configured pause is.
 const CONFIRM_WITHIN: Duration = Duration::from_secs(3600);
@@ -25,6 +26,9 @@ const CONFIRM_WITHIN: Duration = Duration::from_secs(3600);
 /// The inventory is waited for this long when a case is opened; after that the driver plans. Disabling the
 /// service is urgent, and it is the driver that does it.
 const PLAN_WITHIN: Duration = Duration::from_secs(2);
+
+/// An inventory that was read ahead longer ago than this is read anew: limits are kept by what is so now.
+const AHEAD_FOR: Duration = Duration::from_secs(60);
 
 /// Earlier rounds that are looked at.
 const EARLIER: u32 = 16;
@@ -40,7 +44,16 @@ impl Respond {
         let host = recording.round.host.clone();
         let round = &recording.round;
         let earlier = self.store.latest_rounds(&host, EARLIER).await?;
-        let earlier: Vec<Round> = earlier.into_iter().filter(|before| before.id != round.id).collect();
+        // Rounds from a time when the clock was ahead say nothing of what came before this one.
+        let before = |earlier: &Round| earlier.id != round.id && earlier.finished_at <= round.finished_at;
+        let mut earlier: Vec<Round> = earlier.into_iter().filter(before).collect();
+        // Nor may they crowd out the round that this one confirms.
+        if let Some(first) = round.confirms
+            && earlier.is_empty()
+            && let Some(first) = self.store.round(first).await?
+        {
+            earlier.extend(Some(first).filter(before));
+        }
         let quarantined = self.store.host(&host).await?.is_some_and(|host| host.quarantined_by.is_some());
         let case_open = quarantined || self.store.unclosed_case(&host).await?.is_some();
         let decision = decide(&Question {
@@ -102,8 +115,9 @@ impl Respond {
         }
         let of = host.clone();
         let reading = tokio::spawn(async move { Inventory::read(&cloud, &of).await });
-        if let Some(older) = self.ahead.lock().await.insert(host.clone(), reading) {
-            older.abort();
+        let ahead = Ahead { since: Instant::now(), reading };
+        if let Some(older) = self.ahead.lock().await.insert(host.clone(), ahead) {
+            older.reading.abort();
         }
     }
 
@@ -154,14 +168,15 @@ impl Respond {
     }
 
     /// The inventory, if it can be had soon.
-    async fn inventory_soon(&self, host: &HostName) -> Result<Inventory, String> {
+    pub(super) async fn inventory_soon(&self, host: &HostName) -> Result<Inventory, String> {
         let Some(cloud) = &self.cloud else {
             return Err("no cloud is configured".to_owned());
         };
-        let ahead = self.ahead.lock().await.remove(host);
+        // The confirmation may have failed to come for a while: the host was silent in between.
+        let ahead = self.ahead.lock().await.remove(host).filter(|ahead| ahead.since.elapsed() < AHEAD_FOR);
         let reading = async {
             match ahead {
-                Some(reading) => match reading.await {
+                Some(ahead) => match ahead.reading.await {
                     Ok(Ok(inventory)) => Ok(inventory),
                     // What failed a moment ago may work now.
                     Ok(Err(_)) | Err(_) => Inventory::read(cloud, host).await,

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::fence::{Error as PowerError, Fenced};
+use crate::fence::{AgentPort, Error as PowerError, Fenced};
 use crate::respond::journal::Entry;
 use crate::respond::notify::Kind;
 use crate::respond::saga::Step;
@@ -47,7 +47,12 @@ async fn look(context: &Context<'_>) -> Result<Arc<Fenced>, Trouble> {
     let tried: Vec<String> = off.attempts.iter().map(ToString::to_string).collect();
     tampering(context, off.attempts.iter().filter_map(|attempt| attempt.outcome.as_ref().err())).await?;
     context.note(Step::Fence, &Entry::says(tried.join("; "))).await?;
-    match fencing.observe(fence, off.by, context.cloud, &context.respond.clock).await {
+    // Where the agent is pinned *now*: an address from before it was enrolled again would be silent, and prove nothing.
+    let agent = match context.respond.store.host(host).await? {
+        Some(known) => AgentPort::of(&known.enrolled.agent_url, fence.agent.timeout),
+        None => fence.agent.clone(),
+    };
+    match fencing.observe(fence, off.by, &agent, context.cloud, &context.respond.clock).await {
         Ok(fenced) => {
             let fenced = Arc::new(fenced);
             match context.proof.lock() {

@@ -1,6 +1,7 @@
 //! Evacuation by nova, one request for each instance: never a second one while the first is under way.
 
 use std::collections::{HashMap, HashSet};
+use std::time::Duration;
 
 use tokio::time::Instant;
 
@@ -22,6 +23,10 @@ const TRIES: usize = 2;
 
 /// An instance that could not even be asked for this often is left to a person.
 const REFUSALS: u32 = 5;
+
+/// A request whose answer was lost may still reach nova, which would run a second one beside it. None is sent
+/// before this has passed without a sign of the first.
+const IN_DOUBT: Duration = Duration::from_secs(90);
 
 /// Evacuates every instance that is planned to be and still here. What it knows of earlier attempts it reads
 /// from nova, so it can be cut off anywhere.
@@ -66,11 +71,13 @@ struct Run {
     old: HashSet<String>,
     /// How often nova refused to be asked, and with what words.
     refused: HashMap<InstanceId, (u32, String)>,
+    /// Until when an instance is not asked for, because an earlier request may still arrive.
+    doubt: HashMap<InstanceId, Instant>,
 }
 
 impl Run {
     fn begin(view: &View) -> Self {
-        Self { old: view.failures(), refused: HashMap::new() }
+        Self { old: view.failures(), refused: HashMap::new(), doubt: HashMap::new() }
     }
 }
 
@@ -100,19 +107,24 @@ async fn ask(
     run: &mut Run,
     recorded: &mut [CaseInstance],
 ) -> Result<(), Trouble> {
-    let moving: Vec<InstanceId> = with_state(recorded, MOVING);
+    let now = Instant::now();
+    let in_doubt = run.doubt.iter().filter(|(_, until)| now < **until).map(|(id, _)| *id);
+    let moving: HashSet<InstanceId> = with_state(recorded, MOVING).into_iter().chain(in_doubt).collect();
     let waiting: Vec<InstanceId> = with_state(recorded, WAITING);
     let mut free = AT_ONCE.saturating_sub(moving.len());
     if free == 0 || waiting.is_empty() {
         return Ok(());
     }
     let mut busy = HashSet::new();
-    for id in moving {
-        busy.extend(groups(context, id).await?);
+    for id in &moving {
+        busy.extend(groups(context, *id).await?);
     }
     for id in waiting {
         if free == 0 {
             break;
+        }
+        if moving.contains(&id) {
+            continue;
         }
         let groups = groups(context, id).await?;
         if groups.iter().any(|group| busy.contains(group)) {
@@ -141,6 +153,11 @@ async fn ask(
                 return Err(error.into());
             }
             Err(error) => {
+                if error.next() == Next::Look && !matches!(error, Error::Conflict(_) | Error::NotFound(_)) {
+                    run.doubt.insert(id, Instant::now() + IN_DOUBT);
+                    free -= 1;
+                    busy.extend(groups);
+                }
                 run.refuse(id, error.to_string());
                 continue;
             }
@@ -185,4 +202,52 @@ fn ended(recorded: &[CaseInstance]) -> Outcome {
         "{words}: {}; make room or remove the cause, then let the case go on, and they are tried again",
         failed.join("; ")
     ))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+
+    use super::*;
+    use crate::config::{LocalDisk, ResponseMode};
+    use crate::openstack::scripted::{Answer, answer};
+    use crate::respond::instance::PlannedInstance;
+    use crate::respond::tests::{World, cloud_that, host};
+    use crate::store::LeaseKind;
+
+    const SERVER: &str = r#"{"server": {"id": "b3f1e7a4-5c62-4c1e-9d1d-0a8d6c1f2e3b", "status": "ACTIVE",
+        "tenant_id": "p", "user_id": "u", "name": "web", "OS-EXT-SRV-ATTR:host": "cmp-1",
+        "OS-EXT-STS:vm_state": "active", "OS-EXT-STS:task_state": null, "image": "",
+        "flavor": {"original_name": "tiny", "vcpus": 1, "ram": 64, "disk": 1}}}"#;
+
+    #[tokio::test]
+    async fn an_evacuation_whose_answer_was_lost_is_not_asked_for_again_at_once() {
+        let (server, cloud) = cloud_that(|request| match request.method.as_str() {
+            "POST" => Answer::Close,
+            _ if request.path.contains("/os-migrations") => answer(200, r#"{"migrations": []}"#),
+            _ if request.path.contains("/servers/") => answer(200, SERVER),
+            _ => answer(500, ""),
+        })
+        .await;
+        let world = World::new(cloud).await;
+        let case = world.case().await;
+        let respond = world.respond(ResponseMode::Enforce);
+        let lease = world.lease(LeaseKind::Case(case.id.clone())).await;
+        let proof = Mutex::new(None);
+        let context =
+            Context { respond: &respond, cloud: &world.cloud, case: &case, journal: &[], lease: &lease, proof: &proof };
+        let id = "b3f1e7a4-5c62-4c1e-9d1d-0a8d6c1f2e3b".parse().unwrap();
+        let here = world.cloud.server(id).await.unwrap().unwrap();
+        let mut recorded = [PlannedInstance::of(&here, LocalDisk::Hold).recorded(&host())];
+        let mut run = Run { old: HashSet::new(), refused: HashMap::new(), doubt: HashMap::new() };
+        let fenced = Fenced::for_tests(host());
+        for _ in 0..3 {
+            ask(&context, &fenced, &mut run, &mut recorded).await.unwrap();
+        }
+        assert_eq!(server.count("POST /v2.1/servers"), 1);
+        // Without a sign of it for long enough, it is asked for again.
+        run.doubt.values_mut().for_each(|until| *until = Instant::now());
+        ask(&context, &fenced, &mut run, &mut recorded).await.unwrap();
+        assert_eq!(server.count("POST /v2.1/servers"), 2);
+    }
 }
