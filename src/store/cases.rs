@@ -9,8 +9,8 @@ use super::leases::in_force;
 use super::outbox::queue;
 use super::steps::put_instance;
 use super::{
-    AuditEntry, CaseInstance, JournalEntry, Json, LONGEST_LEASE, Lease, LeaseKind, NewNotification, Phase,
-    Store, StoreError, audit, journal, sql,
+    CaseInstance, JournalEntry, Json, LONGEST_LEASE, Lease, LeaseKind, NewNotification, Phase, Store,
+    StoreError, journal, sql,
 };
 use crate::clock::Timestamp;
 use crate::config::ResponseMode;
@@ -261,69 +261,6 @@ impl Store {
         write.commit().await
     }
 
-    /// A person holds an open case: the step that runs is finished, and none is begun after it.
-    /// Returns false when the case was not open.
-    pub async fn hold(
-        &self,
-        case: &CaseId,
-        by: &str,
-        reason: &str,
-        now: Timestamp,
-    ) -> Result<bool, StoreError> {
-        let mut write = self.write(Attempt::new("holding case", case)).await?;
-        let epoch = epoch_of(&mut write, case).await?;
-        let state = CaseState::Held {
-            reason: format!("held by {by}: {reason}"),
-        };
-        match stop(&mut write, case, &state, epoch, now).await {
-            Err(StoreError::Refused { .. }) => return Ok(false),
-            stopped => stopped?,
-        }
-        let entry = AuditEntry {
-            who: by.to_owned(),
-            what: "hold".to_owned(),
-            subject: format!("case {case}"),
-            outcome: reason.to_owned(),
-        };
-        audit::append(&mut write, &entry, now).await?;
-        write.commit().await?;
-        Ok(true)
-    }
-
-    /// A person lets a held or stuck case go on, and its failed steps may be tried again as often as at first.
-    /// Written into the journal and the audit trail as well. Returns false when it was neither held nor stuck.
-    pub async fn approve(&self, case: &CaseId, by: &str, now: Timestamp) -> Result<bool, StoreError> {
-        let mut write = self.write(Attempt::new("approving case", case)).await?;
-        let epoch = epoch_of(&mut write, case).await?;
-        let update = statement(sql::CASE_APPROVE)
-            .bind(by.to_owned())
-            .bind(now.as_millis())
-            .bind(case.to_string());
-        if write.run(update).await? == 0 {
-            return Ok(false);
-        }
-        write
-            .run(statement(sql::STEPS_TRY_AGAIN).bind(case.to_string()))
-            .await?;
-        note(
-            &mut write,
-            case,
-            epoch,
-            &json!({ "state": "open", "approved_by": by }),
-            now,
-        )
-        .await?;
-        let entry = AuditEntry {
-            who: by.to_owned(),
-            what: "approve".to_owned(),
-            subject: format!("case {case}"),
-            outcome: "goes on".to_owned(),
-        };
-        audit::append(&mut write, &entry, now).await?;
-        write.commit().await?;
-        Ok(true)
-    }
-
     /// Begins a transaction about the leased case, which is refused when the lease is no longer in force.
     pub(super) async fn write_case(
         &self,
@@ -394,7 +331,8 @@ pub(super) async fn open_case(write: &mut Write, case: &NewCase, now: Timestamp)
     Ok(())
 }
 
-async fn stop(
+/// Moves an open case to held or stuck within a running transaction, with a note in the journal.
+pub(super) async fn stop(
     write: &mut Write,
     case: &CaseId,
     state: &CaseState,
@@ -424,7 +362,7 @@ async fn stop(
 }
 
 /// A note about the case itself.
-async fn note(
+pub(super) async fn note(
     write: &mut Write,
     case: &CaseId,
     epoch: i64,
@@ -441,27 +379,6 @@ async fn note(
         detail,
     };
     journal::append(write, case, &entry).await
-}
-
-/// The epoch that the case's lease is in, for a person who writes without one. Fails for an unknown case.
-async fn epoch_of(write: &mut Write, case: &CaseId) -> Result<i64, StoreError> {
-    if write
-        .row(statement(sql::CASE).bind(case.to_string()))
-        .await?
-        .is_none()
-    {
-        return Err(write.attempt.unknown(format!("case {case}")));
-    }
-    let row = write
-        .row(statement(sql::LEASE).bind("case").bind(case.to_string()))
-        .await?;
-    row.map_or(Ok(0), |row| {
-        Columns {
-            row: &row,
-            attempt: &write.attempt,
-        }
-        .int("epoch")
-    })
 }
 
 fn case_of(row: &Columns<'_>) -> Result<Case, StoreError> {

@@ -16,6 +16,7 @@ mod journal;
 mod json;
 mod leases;
 mod outbox;
+mod persons;
 mod rounds;
 pub mod sql;
 mod steps;

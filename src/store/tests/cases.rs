@@ -184,7 +184,7 @@ async fn a_host_has_one_unclosed_case() {
             unclosed_only: true
         })
         .await,
-        [unclosed.id.clone()]
+        std::slice::from_ref(&unclosed.id)
     );
     assert_eq!(
         list(CaseFilter {
@@ -352,7 +352,10 @@ async fn a_person_holds_a_case_and_lets_it_go_on() {
         0,
         "tries again as often as at first"
     );
-    assert_eq!(store.cases_due(NOW, 10).await.unwrap(), [case.clone()]);
+    assert_eq!(
+        store.cases_due(NOW, 10).await.unwrap(),
+        std::slice::from_ref(&case)
+    );
     let trail: Vec<_> = store
         .latest_audit(10)
         .await
@@ -377,9 +380,15 @@ async fn a_case_is_due_unless_somebody_has_it_or_it_rests() {
         store.cases_due(NOW, 10).await.unwrap(),
         [first.clone(), second.clone()]
     );
-    assert_eq!(store.cases_due(NOW, 1).await.unwrap(), [first.clone()]);
+    assert_eq!(
+        store.cases_due(NOW, 1).await.unwrap(),
+        std::slice::from_ref(&first)
+    );
     let lease = case_lease(&store, &first, NOW).await;
-    assert_eq!(store.cases_due(NOW, 10).await.unwrap(), [second.clone()]);
+    assert_eq!(
+        store.cases_due(NOW, 10).await.unwrap(),
+        std::slice::from_ref(&second)
+    );
     assert_eq!(
         store.cases_due(NOW.plus(MINUTE), 10).await.unwrap().len(),
         2,
@@ -388,7 +397,7 @@ async fn a_case_is_due_unless_somebody_has_it_or_it_rests() {
     store.postpone(&lease, NOW.plus(5 * MINUTE)).await.unwrap();
     assert_eq!(
         store.cases_due(NOW.plus(MINUTE), 10).await.unwrap(),
-        [second.clone()]
+        std::slice::from_ref(&second)
     );
     store
         .stop_case(
