@@ -147,9 +147,21 @@ async fn one(rounds: &Rounds, respond: &Respond, host: Host) -> Result<(), Round
         // Another process is at it, and records the next time itself.
         return Ok(());
     };
-    let outcome = under(rounds, respond, host, &lease).await;
+    let outcome = match still_due(rounds, &host).await {
+        Ok(Some(host)) => under(rounds, respond, host, &lease).await,
+        Ok(None) => Ok(()),
+        Err(error) => Err(error.into()),
+    };
     rounds.store.release(lease).await?;
     outcome
+}
+
+/// The host as it is now: while it waited for its turn it may have been enrolled again or removed, or a command may
+/// have attested it. `None`: it is not due any more.
+async fn still_due(rounds: &Rounds, host: &Host) -> Result<Option<Host>, StoreError> {
+    let now = rounds.clock.now();
+    let host = rounds.store.host(host.name()).await?;
+    Ok(host.filter(|host| host.next_due.is_some_and(|due| due <= now)))
 }
 
 async fn under(rounds: &Rounds, respond: &Respond, host: Host, lease: &Lease) -> Result<(), RoundError> {
