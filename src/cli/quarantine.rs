@@ -12,6 +12,7 @@ use super::{
 };
 use crate::{
     clock::{Clock as _, SystemClock, Timestamp},
+    config::ResponseMode,
     ids::{CaseId, Sha256Digest},
     respond::journal::Entry,
     store::{Case, CaseFilter, CaseInstance, CaseState, JournalEntry, Step, Store},
@@ -79,7 +80,7 @@ impl Quarantine {
         match self.command {
             Command::List { open, json } => list(&store, open, json).await,
             Command::Show { case, json } => show(&store, &case, json).await,
-            Command::Approve { case } => approve(&store, &case).await,
+            Command::Approve { case } => approve(&store, &case, config.response.mode).await,
             Command::Evidence { case, output, force } => evidence(&store, &case, &output, force).await,
         }
     }
@@ -139,7 +140,7 @@ async fn show(store: &Store, id: &CaseId, json: bool) -> Result<Exit, Trouble> {
     Ok(Exit::Ok)
 }
 
-async fn approve(store: &Store, id: &CaseId) -> Result<Exit, Trouble> {
+async fn approve(store: &Store, id: &CaseId, mode: ResponseMode) -> Result<Exit, Trouble> {
     let case = store.case(id).await?.ok_or_else(|| no_case(id))?;
     if !store.approve(id, &context::who(), SystemClock.now()).await? {
         let (state, _) = state(&case.state);
@@ -148,7 +149,12 @@ async fn approve(store: &Store, id: &CaseId) -> Result<Exit, Trouble> {
             format_args!("case {id} is {state}; only a held or stuck case waits for a person"),
         ));
     }
-    out::print(&format!("{id}: approved; the daemon goes on with it\n"));
+    out::print(&match mode {
+        ResponseMode::Enforce => format!("{id}: approved; the daemon goes on with it\n"),
+        ResponseMode::Observe => {
+            format!("{id}: approved; it rests as long as response.mode is \"observe\"\n")
+        }
+    });
     Ok(Exit::Ok)
 }
 
