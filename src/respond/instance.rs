@@ -134,7 +134,8 @@ fn way(server: &Server, data: Data, local_disk: LocalDisk) -> (Way, String) {
     }
     if !matches!(server.vm_state.as_str(), "active" | "stopped" | "error") {
         let because = format!(
-            "nova does not evacuate in vm_state {}; reset its state (`openstack server set --state error`), then approve",
+            "nova does not evacuate in vm_state {}; once the host is off, reset its state (`openstack server set \
+             --state error`) and evacuate it by hand (`openstack server evacuate`)",
             server.vm_state
         );
         return (Way::Hold, because);

@@ -21,9 +21,38 @@ pub(super) async fn proof(context: &Context<'_>) -> Result<Arc<Fenced>, Trouble>
         Err(poisoned) => poisoned.into_inner().clone(),
     };
     match known {
-        Some(fenced) => Ok(fenced),
-        None => look(context).await,
+        Some(fenced) if reports_again(context, &fenced).await?.is_none() => Ok(fenced),
+        _ => look(context).await,
     }
+}
+
+/// Ends the step when the host has come back since it was seen off: what is not asked for yet is not asked for. The
+/// next attempt powers it off again, and sees it.
+pub(super) async fn still_off(context: &Context<'_>, fenced: &Fenced) -> Result<(), Trouble> {
+    match reports_again(context, fenced).await? {
+        None => Ok(()),
+        Some(why) => Err(ended(Outcome::Again { after: None, why })),
+    }
+}
+
+/// Whether nova has had a heartbeat since the one that stood still; the proof is void then, and people are told.
+async fn reports_again(context: &Context<'_>, fenced: &Fenced) -> Result<Option<String>, Trouble> {
+    let heartbeat = context.service().await?.heartbeat;
+    let Some(heartbeat) = heartbeat.filter(|heartbeat| *heartbeat > fenced.last_heartbeat()) else {
+        return Ok(None);
+    };
+    match context.proof.lock() {
+        Ok(mut known) => *known = None,
+        Err(poisoned) => *poisoned.into_inner() = None,
+    }
+    let words = format!(
+        "{} was seen off, and its nova-compute reports again since: heartbeat {heartbeat}; it is powered off again \
+         before anything more is evacuated",
+        fenced.host()
+    );
+    context.tell(Kind::TamperingSuspected, words.clone()).await?;
+    context.note(Step::Fence, &Entry::says(words.clone())).await?;
+    Ok(Some(words))
 }
 
 /// Makes sure that the host is off, and sees it. A host that is off is not switched again.

@@ -60,6 +60,7 @@ pub(super) async fn evacuate(context: &Context<'_>, plan: &Plan, fenced: &Fenced
                 context.respond.config.evacuation_deadline
             )));
         }
+        super::fence::still_off(context, fenced).await?;
         ask(context, fenced, run, &mut recorded).await?;
         tokio::time::sleep(context.respond.pace).await;
     }
@@ -206,9 +207,10 @@ fn ended(recorded: &[CaseInstance]) -> Outcome {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Mutex;
+    use std::sync::{Arc, Mutex};
 
     use super::*;
+    use crate::clock::Clock as _;
     use crate::config::{LocalDisk, ResponseMode};
     use crate::openstack::scripted::{Answer, answer};
     use crate::respond::instance::PlannedInstance;
@@ -249,5 +251,41 @@ mod tests {
         run.doubt.values_mut().for_each(|until| *until = Instant::now());
         ask(&context, &fenced, &mut run, &mut recorded).await.unwrap();
         assert_eq!(server.count("POST /v2.1/servers"), 2);
+    }
+
+    #[tokio::test]
+    async fn nothing_more_is_evacuated_once_the_host_reports_again() {
+        // The proof's heartbeat is of 1970.
+        for (heartbeat, comes_back) in [("1970-01-01T00:00:00.000000", false), ("2026-11-21T06:53:47.000000", true)] {
+            let (_server, cloud) = cloud_that(move |_| {
+                answer(
+                    200,
+                    format!(
+                        r#"{{"services": [{{"host": "cmp-1", "id": "eb16b4e6-9661-4c7f-a847-b00f79322cbd",
+                        "status": "disabled", "state": "down", "updated_at": "{heartbeat}", "forced_down": true}}]}}"#
+                    ),
+                )
+            })
+            .await;
+            let world = World::new(cloud).await;
+            let case = world.case().await;
+            let respond = world.respond(ResponseMode::Enforce);
+            let lease = world.lease(LeaseKind::Case(case.id.clone())).await;
+            let fenced = Arc::new(Fenced::for_tests(host()));
+            let proof = Mutex::new(Some(Arc::clone(&fenced)));
+            let context = Context {
+                respond: &respond,
+                cloud: &world.cloud,
+                case: &case,
+                journal: &[],
+                lease: &lease,
+                proof: &proof,
+            };
+            let off = crate::respond::steps::fence::still_off(&context, &fenced).await;
+            assert_eq!(off.is_err(), comes_back, "{heartbeat}: {off:?}");
+            assert_eq!(proof.lock().unwrap().is_none(), comes_back, "the proof is void");
+            let told = world.store.take_notifications(world.clock.now(), 9, Duration::ZERO).await.unwrap();
+            assert_eq!(told.iter().any(|event| event.kind == "tampering-suspected"), comes_back);
+        }
     }
 }
