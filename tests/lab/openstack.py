@@ -268,10 +268,10 @@ def _api(name):
         "masakari": {"OS_MASAKARI_CONFIG_DIR": ETC / "masakari"}, "barbican": {"LAZARET_LAB_BARBICAN": ETC / "barbican"},
     }[name]
     venv = settings.NOVA_VENV if nova_venv else settings.VENV
-    # masakari's API is patched for eventlet: in a thread of uwsgi its calls to the engine never return.
-    threads = [] if name == "masakari" else ["--threads", "4"]
+    # masakari's API, and nova's of old, are patched for eventlet: in a thread of uwsgi their calls to others may never return.
+    parallel = ["--processes", "2"] if name == "masakari" or (nova_venv and zed) else ["--processes", "1", "--threads", "4"]
     processes.start(f"uwsgi-{name}", [
-        venv / "bin/uwsgi", "--http-socket", f"{IP}:{PORT[name]}", *app, "--virtualenv", venv, "--processes", "1", *threads, "--enable-threads",
+        venv / "bin/uwsgi", "--http-socket", f"{IP}:{PORT[name]}", *app, "--virtualenv", venv, *parallel, "--enable-threads",
         "--need-app", "--die-on-term", "--buffer-size", "65535", "--listen", "100", "--disable-logging",
         # Without it uwsgi closes kept connections under its clients' hands.
         "--add-header", "Connection: close"], **env)
