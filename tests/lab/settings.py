@@ -58,7 +58,7 @@ TIMES = {
     "masakari_wait_update": int(os.environ.get("LAZARET_LAB_MASAKARI_WAIT", "3")),
     "masakari_wait_evacuation": int(os.environ.get("LAZARET_LAB_MASAKARI_EVACUATION", "60")),
     "masakari_unfinished": int(os.environ.get("LAZARET_LAB_MASAKARI_UNFINISHED", "20")),
-    "masakari_duplicate": int(os.environ.get("LAZARET_LAB_MASAKARI_DUPLICATE", "180")),
+    "masakari_duplicate": int(os.environ.get("LAZARET_LAB_MASAKARI_DUPLICATE", "5")),
     "masakari_delay": int(os.environ.get("LAZARET_LAB_MASAKARI_DELAY", "0")),
 }
 

@@ -43,7 +43,7 @@ fn a_configuration_with_a_typo_is_refused_with_its_line() {
     for words in [&["hosts"][..], &["serve"], &["verify-host", "cmp-1"]] {
         let said = lab.lazaret(words).expect(78);
         assert!(
-            said.err.contains("paht") && said.err.contains("line"),
+            said.err.contains("paht") && said.err.contains("lazaret.toml:"),
             "{}",
             said.err
         );

@@ -138,7 +138,7 @@ impl SecondAgent {
         let config = format!(
             "host = \"{host}\"\nlisten = \"127.0.0.1:{port}\"\ntcti = \"swtpm:host=127.0.0.1,port={}\"\n\
              state_directory = \"{}\"\nboot_log = \"{evidence}/binary_bios_measurements\"\n\
-             ima_log = \"{evidence}/binary_runtime_measurements\"\nverifier_pins = [\"{}\"]\n",
+             ima_log = \"{evidence}/ima/binary_runtime_measurements\"\nverifier_pins = [\"{}\"]\n",
             lab.host(tpm)["swtpm_port"],
             lab.path("second-agent").display(),
             verifier(lab).pin(),

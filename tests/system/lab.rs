@@ -1,6 +1,8 @@
 //! The lab as a test sees it, and the programs under test.
 
 use std::{
+    cell::RefCell,
+    collections::BTreeSet,
     fs,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
@@ -18,6 +20,7 @@ pub struct Lab {
     pub about: Value,
     pub dir: TempDir,
     config: toml::Table,
+    broken_into: RefCell<BTreeSet<String>>,
     _alone: MutexGuard<'static, ()>,
 }
 
@@ -62,6 +65,7 @@ impl Lab {
             about,
             dir,
             config: text.parse().expect("TOML"),
+            broken_into: RefCell::default(),
             _alone: alone,
         };
         fs::create_dir(lab.path("golden")).expect("a folder");
@@ -133,6 +137,13 @@ impl Lab {
             String::from_utf8_lossy(&done.stderr)
         );
         out
+    }
+
+    /// Has a host run a program that nobody's golden values know. The host is booted anew when the test is over.
+    #[track_caller]
+    pub fn measure(&self, host: &str, path: &str) {
+        self.broken_into.borrow_mut().insert(host.to_owned());
+        self.lab(&["measure", host, path]);
     }
 
     /// Runs `lazaret` with the test's configuration.
@@ -217,6 +228,19 @@ impl Lab {
     pub fn power(&self, host: &str) -> String {
         let state: Value = serde_json::from_str(&self.lab(&["host", "status", host])).expect("JSON");
         state["power"].as_str().expect("power").to_owned()
+    }
+}
+
+/// What was measured on a running host stays in its IMA list until it boots; one that is off boots at the next reset.
+impl Drop for Lab {
+    fn drop(&mut self) {
+        for host in self.broken_into.borrow().iter() {
+            let command = self.about["lab"].as_str().expect("lab");
+            let _ = Command::new(command)
+                .args(["reboot", host])
+                .stdin(Stdio::null())
+                .output();
+        }
     }
 }
 

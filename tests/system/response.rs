@@ -97,7 +97,10 @@ fn host_is_out_and_instances_are_elsewhere(lab: &Lab, world: &World, case: &str,
 
 fn timeline(case: &Value) {
     let opened = case["opened_at"].as_str().unwrap();
-    println!("case {} opened {opened}", case["id"]);
+    println!(
+        "case {} opened {opened}, recovery {}",
+        case["id"], case["plan"]["plan"]["recovery"]
+    );
     for step in case["steps"].as_array().unwrap() {
         println!(
             "  {:<12} {} -> {}  {}",
@@ -122,7 +125,7 @@ fn a_compromised_host_goes_through_the_whole_response_by_masakari() {
             .all(|row| row["verdict"] == "affirming")
             .then_some(())
     });
-    lab.lab(&["measure", "cmp-1", BACKDOOR]);
+    lab.measure("cmp-1", BACKDOOR);
     let case = the_case(&lab);
     let shown = closed(&lab, &case);
     timeline(&shown);
@@ -173,7 +176,7 @@ fn a_compromised_host_goes_through_the_whole_response_by_nova() {
     let (lab, world, there) = prepared("nova");
     let notifications = world.notifications().len();
     let _daemon = lab.serve();
-    lab.lab(&["measure", "cmp-1", BACKDOOR]);
+    lab.measure("cmp-1", BACKDOOR);
     let case = the_case(&lab);
     let shown = closed(&lab, &case);
     timeline(&shown);
@@ -192,7 +195,7 @@ fn a_daemon_that_was_killed_in_the_middle_goes_on_and_does_nothing_twice() {
         let notifications = world.notifications().len();
         let switched = lab.power_log().len();
         let daemon = lab.serve();
-        lab.lab(&["measure", "cmp-1", BACKDOOR]);
+        lab.measure("cmp-1", BACKDOOR);
         let case = the_case(&lab);
         until(&format!("step {step} has begun"), 120, || {
             let steps = lab.case(&case)["steps"].clone();
@@ -232,7 +235,7 @@ fn a_bmc_that_refuses_leaves_the_host_disabled_and_nothing_evacuated() {
     });
     lab.set("response", "step_attempts", 2);
     let daemon = lab.serve();
-    lab.lab(&["measure", "cmp-1", BACKDOOR]);
+    lab.measure("cmp-1", BACKDOOR);
     let case = the_case(&lab);
     let shown = until("the case is stuck", 180, || {
         let shown = lab.case(&case);
@@ -276,12 +279,12 @@ fn the_next_fence_method_is_used_when_the_first_refuses() {
         methods[0]["password_file"] = wrong.display().to_string().into()
     });
     let daemon = lab.serve();
-    lab.lab(&["measure", "cmp-1", BACKDOOR]);
+    lab.measure("cmp-1", BACKDOOR);
     let case = the_case(&lab);
     let shown = closed(&lab, &case);
     timeline(&shown);
     host_is_out_and_instances_are_elsewhere(&lab, &world, &case, &there);
-    let report = lab.lazaret(&["report", &case]).expect(0).out;
+    let report = lab.lazaret(&["report", &case, "--format", "json"]).expect(0).out;
     assert!(report.contains("fence_ipmilan"), "{report}");
     assert!(!daemon.log().contains("not-the-password") && !report.contains("not-the-password"));
 }
@@ -300,7 +303,7 @@ fn the_last_host_of_a_zone_is_held() {
             .then_some(())
     });
     let _daemon = lab.serve();
-    lab.lab(&["measure", "cmp-1", BACKDOOR]);
+    lab.measure("cmp-1", BACKDOOR);
     let case = the_case(&lab);
     let shown = until("the case is held", 60, || {
         let shown = lab.case(&case);

@@ -65,7 +65,7 @@ fn observe_records_and_notifies_and_touches_nothing() {
     let power = lab.power_log();
     lab.lab(&["servers", "2"]);
     let daemon = lab.serve();
-    lab.lab(&["measure", "cmp-1", "/usr/local/bin/backdoor"]);
+    lab.measure("cmp-1", "/usr/local/bin/backdoor");
     until("cmp-1 is condemned", 30, || {
         verdict(&lab, "cmp-1").filter(|verdict| verdict == "contraindicated")
     });
@@ -87,5 +87,4 @@ fn observe_records_and_notifies_and_touches_nothing() {
     assert_eq!(lab.power_log(), power, "no power switch was touched");
     assert!(lab.cases().is_empty());
     drop(daemon);
-    lab.lab(&["reboot", "cmp-1"]);
 }

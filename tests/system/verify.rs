@@ -40,14 +40,13 @@ fn exit_10_a_finding_that_the_policy_takes_lightly_is_a_warning() {
         format!("{text}\n[gravity]\nima-file-unknown = \"warning\"\n"),
     )
     .unwrap();
-    lab.lab(&["measure", "cmp-2", "/opt/vendor/tool"]);
+    lab.measure("cmp-2", "/opt/vendor/tool");
     let said = lab.lazaret(&["verify-host", "cmp-2"]).expect(10);
     assert!(
         said.out.contains("ima-file-unknown") && said.out.contains("/opt/vendor/tool"),
         "{}",
         said.out
     );
-    lab.lab(&["reboot", "cmp-2"]);
 }
 
 #[test]
@@ -55,7 +54,7 @@ fn exit_20_a_foreign_program_is_contraindicated_and_the_evidence_stands_alone() 
     let lab = Lab::take();
     lab.trust(&["cmp-1"]);
     lab.lazaret(&["verify-host", "cmp-1"]).expect(0);
-    lab.lab(&["measure", "cmp-1", "/usr/local/bin/backdoor"]);
+    lab.measure("cmp-1", "/usr/local/bin/backdoor");
     let bundle = lab.path("cmp-1.bundle");
     let bundle = bundle.to_str().unwrap();
     let said = lab
