@@ -16,8 +16,9 @@ use crate::store::Phase;
 use super::watch::{self, View};
 use super::{Context, Outcome, Trouble};
 
-/// A notification from before the case, beyond the clocks' difference, speaks of something else.
-const CLOCKS_APART: Duration = Duration::from_secs(60);
+/// A notification from before the case speaks of something else. Our own carries our own time, and a monitor's comes
+/// after the power went, which is later than the case; so only what synchronised clocks may differ is allowed.
+const CLOCKS_APART: Duration = Duration::from_secs(5);
 
 /// What Masakari made of it.
 pub(super) enum Handled {
