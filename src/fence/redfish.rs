@@ -17,7 +17,7 @@ use crate::config::secret::{Secret, SecretSource};
 
 use super::power::{Error, Power};
 use super::trust::{Trust, authorities, pinned};
-use body::{Collection, Root, System, words};
+use body::{Collection, Root, System, printable, words};
 
 /// The largest answer: a system's description is some 20 KB.
 const BODY_MAX: usize = 1024 * 1024;
@@ -179,7 +179,7 @@ impl Redfish {
             return Err(Error::NotOffered {
                 method: self.name.clone(),
                 wanted: kind,
-                offered: allowed.join(", "),
+                offered: printable(&allowed.join(", ")),
             });
         }
         let url = self.at(doing, &reset.target)?;
@@ -401,7 +401,8 @@ impl Redfish {
         Error::Unreadable {
             method: self.name.clone(),
             doing,
-            reason: reason.to_owned(),
+            // It may quote the BMC.
+            reason: printable(reason),
         }
     }
 

@@ -79,6 +79,11 @@ pub(super) fn words(body: &[u8]) -> String {
             message.as_str().map(str::to_owned)
         })
         .unwrap_or_else(|| String::from_utf8_lossy(body).into_owned());
+    printable(&text)
+}
+
+/// Text from a BMC, cut and without control characters.
+pub(super) fn printable(text: &str) -> String {
     text.chars()
         .map(|c| if c.is_control() { ' ' } else { c })
         .take(MESSAGE_MAX)
