@@ -44,7 +44,8 @@ async fn by_nova(
     fenced: &Fenced,
     pause_masakari: bool,
 ) -> Result<Outcome, Trouble> {
-    if pause_masakari && !masakari::pause(context).await? {
+    // Under maintenance is not at rest: Masakari sets it itself when it begins a recovery.
+    if pause_masakari && (!masakari::pause(context).await? || masakari::at_work(context).await?) {
         // Its monitor was faster. Two must never evacuate the same host: wait for it, then see what is left.
         let why = "Masakari is at work on the host by a notification of its own".to_owned();
         return match masakari::known(context).await? {

@@ -52,6 +52,14 @@ pub(super) async fn known(context: &Context<'_>) -> Result<Option<Notification>,
     Ok(newest.filter(|known| known.generated_at.is_some_and(|at| at >= since)))
 }
 
+/// Whether Masakari recovers the host just now, by our notification or by its own monitors'.
+pub(super) async fn at_work(context: &Context<'_>) -> Result<bool, Trouble> {
+    if !context.cloud.has_masakari().await? {
+        return Ok(false);
+    }
+    Ok(known(context).await?.is_some_and(|known| !known.status.is_final()))
+}
+
 /// Tells Masakari; the inner error is a refusal after which nothing runs there.
 async fn notify(context: &Context<'_>, fenced: &Fenced) -> Result<Result<Notification, String>, Trouble> {
     match context.cloud.notify_stopped(fenced, fenced_at(context, fenced)).await {
@@ -96,6 +104,7 @@ async fn follow(
     let limit = context.respond.config.masakari_deadline;
     let end = Instant::now() + limit;
     loop {
+        super::fence::still_off(context, fenced).await?;
         let view = View::read(context.cloud, fenced.host()).await?;
         let mut recorded = watch::with_newcomers(context, plan, &view).await?;
         watch::look(context, &view, &mut recorded).await?;
@@ -149,5 +158,61 @@ pub(super) async fn pause(context: &Context<'_>) -> Result<bool, Error> {
         Ok(()) => Ok(true),
         Err(Error::Conflict(_)) => Ok(false),
         Err(error) => Err(error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+
+    use super::*;
+    use crate::config::ResponseMode;
+    use crate::openstack::scripted::answer;
+    use crate::respond::tests::{World, cloud_that};
+    use crate::store::LeaseKind;
+
+    const SEGMENTS: &str = r#"{"segments": [{"uuid": "9d1d0a8d-6c1f-4e3b-8f00-b00f79322cbd", "name": "s",
+        "recovery_method": "auto", "enabled": true}]}"#;
+    const HOSTS: &str = r#"{"hosts": [{"uuid": "eb16b4e6-9661-4c7f-a847-b00f79322cbd", "name": "cmp-1",
+        "on_maintenance": true, "reserved": false}]}"#;
+
+    #[tokio::test]
+    async fn masakari_is_at_work_until_its_notification_of_this_case_has_ended() {
+        for (status, minutes_later, works) in
+            [("running", 1, true), ("error", 1, true), ("finished", 1, false), ("running", -60, false)]
+        {
+            let (_server, cloud) = cloud_that(move |request| match request.path.as_str() {
+                "/v1/segments" => answer(200, SEGMENTS),
+                path if path.ends_with("/hosts") => answer(200, HOSTS),
+                path if path.starts_with("/v1/notifications") => {
+                    let at = Timestamp::from_millis(crate::respond::tests::T0 + minutes_later * 60_000);
+                    answer(
+                        200,
+                        format!(
+                            r#"{{"notifications": [{{"notification_uuid": "b3f1e7a4-5c62-4c1e-9d1d-0a8d6c1f2e3b",
+                            "status": "{status}", "type": "COMPUTE_HOST", "generated_time": "{at}",
+                            "payload": {{"event": "STOPPED", "host_status": "NORMAL"}}}}]}}"#
+                        ),
+                    )
+                }
+                _ => answer(500, ""),
+            })
+            .await;
+            let world = World::new(cloud).await;
+            let case = world.case().await;
+            let respond = world.respond(ResponseMode::Enforce);
+            let lease = world.lease(LeaseKind::Case(case.id.clone())).await;
+            let proof = Mutex::new(None);
+            let context = Context {
+                respond: &respond,
+                cloud: &world.cloud,
+                case: &case,
+                journal: &[],
+                lease: &lease,
+                proof: &proof,
+            };
+            assert!(pause(&context).await.unwrap(), "it is under maintenance already");
+            assert_eq!(at_work(&context).await.unwrap(), works, "{status}, {minutes_later} minutes later");
+        }
     }
 }

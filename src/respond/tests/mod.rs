@@ -17,7 +17,7 @@ use crate::openstack::{self, Connection, Credential};
 use crate::respond::journal::json as document;
 use crate::store::{Case, CaseFilter, Json, Lease, LeaseKind, NewHost, Purpose, Recording, Round};
 
-const T0: i64 = 1_795_243_380_000;
+pub(in crate::respond) const T0: i64 = 1_795_243_380_000;
 
 /// One enrolled host, cmp-1, and its store.
 pub(in crate::respond) struct World {
@@ -41,6 +41,7 @@ pub(in crate::respond) async fn cloud_that(script: impl Fn(&Request) -> Answer +
             Answer::Http(201, vec![("X-Subject-Token", "token".to_owned())], body.to_owned())
         }
         "/v2.1/" => answer(200, r#"{"version": {"version": "2.93", "min_version": "2.1"}}"#),
+        "/v1/" => answer(200, r#"{"version": {"version": "1.2", "min_version": "1.0"}}"#),
         _ => script(request),
     })
     .await;
@@ -59,7 +60,7 @@ pub(in crate::respond) async fn cloud_that(script: impl Fn(&Request) -> Answer +
         timeout: Duration::from_secs(5),
         endpoints: openstack::Endpoints {
             compute: Some(format!("{}/v2.1", server.url).parse().unwrap()),
-            instance_ha: None,
+            instance_ha: Some(format!("{}/v1", server.url).parse().unwrap()),
             key_manager: None,
         },
         page_size: None,
