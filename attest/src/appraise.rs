@@ -224,6 +224,24 @@ pub(crate) fn ima(
     claims
 }
 
+/// Entries that an earlier round of this boot saw behind its quote, and that this quote still does not cover.
+pub(crate) fn ima_lag(
+    log: &ReplayedImaLog<'_>,
+    listed_before: u64,
+    policy: &Policy,
+    findings: &mut FindingList<'_>,
+) {
+    if policy.ima().is_some() && log.covered() < listed_before {
+        findings.add(
+            Finding::new(Code::ImaLag, format!("PCR {IMA_PCR}"))
+                .expected(format!(
+                    "the {listed_before} entries covered that an earlier round saw listed"
+                ))
+                .found(format!("{} entries covered", log.covered())),
+        );
+    }
+}
+
 /// PCR 10 was not quoted: what the policy asks of IMA is missing.
 pub(crate) fn no_ima(policy: &Policy, findings: &mut FindingList<'_>) {
     if policy.ima().is_some() {

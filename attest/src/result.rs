@@ -38,6 +38,10 @@ pub struct History {
     /// Digest of the policy that this was judged by.
     #[serde(with = "hex_32")]
     pub policy_digest: [u8; 32],
+    /// Entries that this boot's IMA list was ever seen to have, covered by a quote or not. The kernel extends PCR 10 with
+    /// an entry when it lists it, so a later quote of the same boot covers them all.
+    #[serde(default)]
+    pub ima_listed: u64,
     /// How far the IMA list was read and found clean.
     pub ima: Option<ImaCheckpoint>,
 }

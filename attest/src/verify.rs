@@ -13,6 +13,8 @@
 //!   for a PCR that was not quoted are missing evidence, not a pass.
 //! - A counter that fell is signed proof of a rolled back TPM. The earlier history is kept, so the finding stays until an
 //!   operator enrols the host again.
+//! - What the IMA list held behind one quote must be covered by the next: the kernel extends PCR 10 with each entry it
+//!   lists. A list that grows while PCR 10 stands still is one that the TPM no longer vouches for.
 //! - The IMA checkpoint moves only over entries that were appraised without a finding, so a finding stays in every
 //!   following round until the host reboots or the policy learns.
 
@@ -102,6 +104,7 @@ pub fn verify(input: &Input<'_>, done: &mut dyn FnMut(Part)) -> AttestationResul
         Err(finding) => findings.add(finding),
     }
     let mut clean_to = checkpoint.cloned();
+    let mut listed = listed_before(history, &quoted);
     let mut full_list_needed = false;
     match ima {
         Ok(Some(log)) => {
@@ -110,6 +113,8 @@ pub fn verify(input: &Input<'_>, done: &mut dyn FnMut(Part)) -> AttestationResul
             if findings.made() == before {
                 clean_to = Some(checkpoint_at(&log, &quoted, ak_public));
             }
+            appraise::ima_lag(&log, listed, policy, &mut findings);
+            listed = listed.max(log.listed());
         }
         Ok(None) => appraise::no_ima(policy, &mut findings),
         Err(finding) => {
@@ -124,7 +129,7 @@ pub fn verify(input: &Input<'_>, done: &mut dyn FnMut(Part)) -> AttestationResul
     let history = if rolled_back {
         history.cloned()
     } else {
-        Some(history_of(&quoted, policy, clean_to))
+        Some(history_of(&quoted, policy, listed, clean_to))
     };
     let (verdict, findings) = findings.finish();
     AttestationResult {
@@ -163,7 +168,17 @@ fn checkpoint_at(
     }
 }
 
-fn history_of(quoted: &QuotedPcrs, policy: &Policy, ima: Option<ImaCheckpoint>) -> History {
+/// How long the IMA list of this boot was seen to be in earlier rounds.
+fn listed_before(history: Option<&History>, quoted: &QuotedPcrs) -> u64 {
+    let clock = quoted.clock();
+    history
+        .filter(|before| {
+            before.reset_count == clock.reset_count && before.restart_count == clock.restart_count
+        })
+        .map_or(0, |before| before.ima_listed)
+}
+
+fn history_of(quoted: &QuotedPcrs, policy: &Policy, ima_listed: u64, ima: Option<ImaCheckpoint>) -> History {
     let clock = quoted.clock();
     History {
         reset_count: clock.reset_count,
@@ -171,6 +186,7 @@ fn history_of(quoted: &QuotedPcrs, policy: &Policy, ima: Option<ImaCheckpoint>) 
         clock_ms: clock.clock_ms,
         firmware_version: quoted.firmware_version(),
         policy_digest: policy.digest(),
+        ima_listed,
         ima,
     }
 }

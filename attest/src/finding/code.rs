@@ -162,6 +162,9 @@ codes! {
     ImaNothingMeasured = "ima-nothing-measured", Indeterminate, RaiseOnly,
         "The policy requires IMA, and PCR 10 was never extended since boot.",
         "Boot with an IMA policy (such as ima_policy=tcb) and with the TPM's driver built into the kernel.";
+    ImaLag = "ima-lag", Indeterminate, RaiseOnly,
+        "The IMA list held entries in an earlier round of this boot that the quote still does not cover: the kernel lists files without extending PCR 10.",
+        "Look in the kernel's log for a TPM that failed or whose driver was unbound. Reboot the host; if it comes back, treat the host as compromised.";
     ImaBootAggregateMissing = "ima-boot-aggregate-missing", Indeterminate, RaiseOnly,
         "The IMA list does not begin with boot_aggregate, as every kernel's does.",
         "Find out what extended PCR 10 before the kernel did; reboot the host.";

@@ -62,6 +62,7 @@ pub struct ReplayedImaLog<'a> {
     first: u64,
     covered: u64,
     uncovered: u64,
+    listed: u64,
     pcr10: Vec<PcrValue>,
 }
 
@@ -110,11 +111,15 @@ impl<'a> ImaList<'a> {
         let (bank, signed) = (first_bank.bank, first_bank.signed);
 
         let mut covered = there(&banks).then_some(0_u64);
-        let mut read = 0_u64;
+        let (mut read, mut listed) = (0_u64, 0_u64);
         let mut cursor = self.cursor();
         while let Some(entry) = cursor.next_entry()? {
             read = read.saturating_add(1);
-            if covered.is_some() || entry.pcr != u32::from(IMA_PCR) {
+            if entry.pcr != u32::from(IMA_PCR) {
+                continue;
+            }
+            listed = read;
+            if covered.is_some() {
                 continue;
             }
             for running in &mut banks {
@@ -139,6 +144,7 @@ impl<'a> ImaList<'a> {
             first: start.entries,
             covered: start.entries.saturating_add(covered),
             uncovered: read.saturating_sub(covered),
+            listed: start.entries.saturating_add(listed.max(covered)),
             pcr10: quoted
                 .values()
                 .iter()
@@ -163,6 +169,11 @@ impl ReplayedImaLog<'_> {
     /// Entries behind those.
     pub fn uncovered(&self) -> u64 {
         self.uncovered
+    }
+
+    /// Entries from the list's start to the last one for PCR 10, covered or not.
+    pub fn listed(&self) -> u64 {
+        self.listed
     }
 
     /// PCR 10 after the covered entries, as signed.

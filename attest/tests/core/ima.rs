@@ -274,3 +274,71 @@ fn findings_of_one_code_are_listed_up_to_a_bound_and_counted_behind_it() {
     );
     assert_eq!(result.verdict, Verdict::Contraindicated);
 }
+
+/// A TPM driver that was unbound leaves the kernel listing files that it extends nowhere: the tail would stay unproven,
+/// and unjudged, for ever.
+#[test]
+fn case_54_a_lag_that_never_catches_up_is_told() {
+    for text in [false, true] {
+        let mut host = Host::new();
+        host.text = text;
+        let policy = host.policy();
+        let extended = host.ima.entries.len();
+        host.covered = Some(extended);
+        host.ima.measure("/usr/bin/evil", b"evil");
+        let first = host.round(&policy);
+        expect(&first, Verdict::Affirming, &[]);
+
+        let mut history = first.history.unwrap();
+        for first in [extended as u64, 0] {
+            let stuck = host.round_from(&policy, Some(&history), first);
+            expect(&stuck, Verdict::Indeterminate, &[Code::ImaLag]);
+            history = stuck.history.unwrap();
+        }
+        // The agent may leave the tail out afterwards: what was seen once is not forgotten, not by a list that
+        // does not replay either.
+        let mut cut = host.clone();
+        cut.ima.entries.pop();
+        expect(
+            &cut.round_from(&policy, Some(&history), 0),
+            Verdict::Indeterminate,
+            &[Code::ImaLag],
+        );
+        let mut garbled = host.clone();
+        garbled.ima_log = Some(b"10 nonsense\n".to_vec());
+        let unproven = garbled.round_from(&policy, Some(&history), 0);
+        assert_eq!(unproven.history.unwrap().ima_listed, history.ima_listed);
+
+        // It catches up: judged as any other.
+        host.covered = None;
+        let caught = host.round_from(&policy, Some(&history), 0);
+        expect(&caught, Verdict::Contraindicated, &[Code::ImaFileUnknown]);
+        assert!(caught.findings.iter().all(|finding| finding.code != Code::ImaLag));
+
+        // Another boot begins anew.
+        let boot = host.boot.clone();
+        host.reboot(boot);
+        host.ima.entries.truncate(3);
+        expect(
+            &host.round_from(&policy, Some(&history), 0),
+            Verdict::Affirming,
+            &[],
+        );
+    }
+}
+
+/// Entries for another PCR are never proven by PCR 10, so they are no lag behind it.
+#[test]
+fn entries_for_another_pcr_at_the_end_are_no_lag() {
+    let mut host = Host::new();
+    let policy = host.policy();
+    let mut entry = Entry::new(host.ima.template, Bank::Sha256, "/usr/bin/other", vec![1; 32]);
+    entry.pcr = 11;
+    host.ima.push(entry);
+    let history = host.round(&policy).history.unwrap();
+    expect(
+        &host.round_from(&policy, Some(&history), 0),
+        Verdict::Affirming,
+        &[],
+    );
+}
