@@ -159,6 +159,9 @@ codes! {
     ImaReplayMismatch = "ima-replay-mismatch", Contraindicated, RaiseOnly,
         "No prefix of the whole IMA list leads to the PCR 10 that the TPM signed: entries were changed, left out, reordered or added.",
         "Treat the host as compromised. A kexec that did not carry the list over, or a list trimmed by the kernel, does this as well.";
+    ImaReplayUnclear = "ima-replay-unclear", Indeterminate, RaiseOnly,
+        "No prefix of the whole IMA list leads to the PCR 10 that the TPM signed, but the TPM was restarted within this boot: a hibernated machine goes on with its old list over a new PCR 10.",
+        "Reboot the host, and do not hibernate hosts. If it comes back, treat the host as compromised.";
     ImaNothingMeasured = "ima-nothing-measured", Indeterminate, RaiseOnly,
         "The policy requires IMA, and PCR 10 was never extended since boot.",
         "Boot with an IMA policy (such as ima_policy=tcb) and with the TPM's driver built into the kernel.";

@@ -163,14 +163,24 @@ pub(crate) fn prove_ima<'a>(
             ImaReplayError::Mismatch { .. } if asked > 0 => slice().found(text),
             ImaReplayError::Mismatch {
                 bank,
-                quoted,
+                quoted: signed,
                 replayed,
                 entries,
-            } => Finding::new(Code::ImaReplayMismatch, format!("PCR {bank}:{IMA_PCR}"))
-                .expected(quoted)
+            } => Finding::new(mismatch(quoted), format!("PCR {bank}:{IMA_PCR}"))
+                .expected(signed)
                 .found(format!(
                     "{replayed} after all {entries} entries, and it at none before"
                 )),
         }
     })
+}
+
+/// What a whole list that does not replay is called. Only where nothing innocent explains it does it condemn: a machine
+/// that was hibernated goes on with its old list over a PCR 10 that began anew, and the signed restart count tells of it.
+fn mismatch(quoted: &QuotedPcrs) -> Code {
+    if quoted.clock().restart_count > 0 {
+        Code::ImaReplayUnclear
+    } else {
+        Code::ImaReplayMismatch
+    }
 }

@@ -342,3 +342,20 @@ fn entries_for_another_pcr_at_the_end_are_no_lag() {
         &[],
     );
 }
+
+/// A hibernated machine goes on with its old list; its firmware has measured into PCRs that began anew.
+#[test]
+fn a_hibernated_machine_is_not_condemned_for_its_old_list() {
+    let mut host = Host::new();
+    let policy = host.policy();
+    host.tpm.restart_count += 1;
+    host.ima_log = Some(host.ima.binary());
+    host.ima.entries.truncate(1);
+    host.ima
+        .measure("/usr/bin/kmod-resumed", b"after the image was restored");
+    expect(
+        &host.round(&policy),
+        Verdict::Indeterminate,
+        &[Code::ImaReplayUnclear],
+    );
+}
