@@ -100,6 +100,7 @@ impl Watch {
             let (permits, busy) = (Arc::clone(&self.permits), Arc::clone(&self.busy));
             self.tasks.spawn(async move {
                 let name = host.name().clone();
+                let _busy = Busy(busy, name.clone());
                 // The semaphore is never closed.
                 let _permit = permits.acquire_owned().await;
                 let outcome = one(&rounds, &respond, host).await;
@@ -110,7 +111,6 @@ impl Watch {
                         error!(host = %name, %error, "the next round could not be noted");
                     }
                 }
-                busy.lock().unwrap_or_else(PoisonError::into_inner).remove(&name);
             });
         }
         Ok(())
@@ -138,6 +138,19 @@ impl Watch {
 
     fn lock(&self) -> std::sync::MutexGuard<'_, HashSet<HostName>> {
         self.busy.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A host whose round is under way. A round that panics gives it back as well: it is not left out for ever, looking
+/// as it last did.
+struct Busy(Arc<Mutex<HashSet<HostName>>>, HostName);
+
+impl Drop for Busy {
+    fn drop(&mut self) {
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .remove(&self.1);
     }
 }
 
@@ -211,4 +224,22 @@ fn tell(judged: &Judged, decision: Decision) {
 
 fn say(host: &HostName, error: &RoundError) {
     error!(%host, %error, "no verdict: trouble on this side; nothing was recorded");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn case_72_a_round_that_panics_gives_its_host_back() {
+        let name: HostName = "cmp-1".parse().expect("a host name");
+        let busy = Arc::new(Mutex::new(HashSet::from([name.clone()])));
+        let held = Busy(Arc::clone(&busy), name);
+        let round = tokio::spawn(async move {
+            let _held = held;
+            panic!("on purpose");
+        });
+        assert!(round.await.is_err());
+        assert!(busy.lock().expect("not poisoned").is_empty());
+    }
 }
