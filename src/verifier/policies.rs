@@ -6,7 +6,7 @@ use std::{
     io::{self, Read as _},
     path::{Component, Path, PathBuf},
     sync::{Arc, Mutex, PoisonError},
-    time::SystemTime,
+    time::{Duration, SystemTime},
 };
 
 use lazaret_attest::policy::{Policy, PolicyError};
@@ -135,7 +135,11 @@ impl Policies {
         let files = std::iter::once(path.to_owned()).chain(text.lists.keys().map(|name| folder.join(name)));
         let stamp = stamp_of(files);
         let golden = Arc::new(Golden { policy, text });
-        self.lock().insert(path.to_owned(), (stamp, Arc::clone(&golden)));
+        // A file that was written just now may be written again under the same stamp, or was while it was read: it is
+        // used, and read again next time.
+        if stamp.iter().all(|(_, _, changed)| changed.is_some_and(settled)) {
+            self.lock().insert(path.to_owned(), (stamp, Arc::clone(&golden)));
+        }
         Ok(golden)
     }
 
@@ -143,6 +147,13 @@ impl Policies {
         // Nothing panics while it is held, and a whole entry is put in at once.
         self.read.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// How long a file must have been left alone. Reading takes less, and file systems count time in steps of less.
+const SETTLED: Duration = Duration::from_secs(5);
+
+fn settled(changed: SystemTime) -> bool {
+    changed.elapsed().is_ok_and(|since| since > SETTLED)
 }
 
 fn stamp_of(files: impl Iterator<Item = PathBuf>) -> Stamp {
@@ -190,6 +201,41 @@ mod tests {
         assert_eq!(
             beside(Path::new("/g"), "lists/a.sha256"),
             Ok(PathBuf::from("/g/lists/a.sha256"))
+        );
+    }
+
+    #[test]
+    fn a_policy_that_changes_within_a_tick_of_its_clock_is_seen() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("cmp-1.toml");
+        let write = |digit: &str| {
+            let text = format!(
+                "name = \"x\"\nversion = 1\n[pcrs.sha256]\n0 = [\"{}\"]\n",
+                digit.repeat(64)
+            );
+            fs::write(&path, text).unwrap();
+            // As two writings within one tick have it.
+            let file = fs::File::options().write(true).open(&path).unwrap();
+            file.set_modified(SystemTime::now() - Duration::from_secs(1))
+                .unwrap();
+        };
+        let policies = Policies::default();
+        write("a");
+        let first = policies.at(&path).unwrap().policy.digest();
+        write("b");
+        assert_ne!(policies.at(&path).unwrap().policy.digest(), first);
+
+        let old = SystemTime::now() - SETTLED - Duration::from_secs(60);
+        fs::File::options()
+            .write(true)
+            .open(&path)
+            .unwrap()
+            .set_modified(old)
+            .unwrap();
+        let kept = policies.at(&path).unwrap();
+        assert!(
+            Arc::ptr_eq(&kept, &policies.at(&path).unwrap()),
+            "read once when it has settled"
         );
     }
 
