@@ -14,7 +14,7 @@ use crate::{
     store::{Host, Json, Lease, LeaseKind, Purpose, RecordError, Recording},
 };
 
-/// Beyond the time that a round may take: for the second question of a host that has booted, and for writing.
+/// Beyond the time that a round and the wait for its confirmation may take: for the second question of a host that has booted, and for writing.
 const LEASE_SLACK: Duration = Duration::from_secs(60);
 
 /// How often a person's command looks whether the host is free.
@@ -34,6 +34,7 @@ impl Rounds {
             .schedule
             .round_deadline
             .saturating_mul(2)
+            .saturating_add(self.config.schedule.confirm_after)
             .saturating_add(LEASE_SLACK);
         Ok(self
             .store
@@ -98,6 +99,9 @@ impl Rounds {
     pub async fn manual(&self, host: &Host, whole: bool) -> Result<Judged, RoundError> {
         let lease = self.lease_soon(host.name()).await?;
         let round = async {
+            // While this waited, the host may have been attested or enrolled again.
+            let fresh = self.store.host(host.name()).await?;
+            let host = fresh.as_ref().unwrap_or(host);
             let (judged, mut recording) = self.prepared(host, Purpose::Manual, None, whole).await?;
             if judged.result.verdict == Verdict::Contraindicated {
                 recording.next_due = Some(self.clock.now());
