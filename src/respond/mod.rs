@@ -19,6 +19,10 @@ pub mod steps;
 pub mod notify;
 pub mod webhook;
 
+#[cfg(test)]
+#[path = "tests/bench.rs"]
+mod bench;
+
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -90,6 +94,3 @@ impl Respond {
         }
     }
 }
-
-#[cfg(test)]
-mod tests;

@@ -168,7 +168,7 @@ mod tests {
     use super::*;
     use crate::config::ResponseMode;
     use crate::openstack::scripted::answer;
-    use crate::respond::tests::{World, cloud_that};
+    use crate::respond::bench::{World, cloud_that};
     use crate::store::LeaseKind;
 
     const SEGMENTS: &str = r#"{"segments": [{"uuid": "9d1d0a8d-6c1f-4e3b-8f00-b00f79322cbd", "name": "s",
@@ -185,7 +185,7 @@ mod tests {
                 "/v1/segments" => answer(200, SEGMENTS),
                 path if path.ends_with("/hosts") => answer(200, HOSTS),
                 path if path.starts_with("/v1/notifications") => {
-                    let at = Timestamp::from_millis(crate::respond::tests::T0 + minutes_later * 60_000);
+                    let at = Timestamp::from_millis(crate::respond::bench::T0 + minutes_later * 60_000);
                     answer(
                         200,
                         format!(
