@@ -85,7 +85,7 @@ pub(in crate::report) fn hostile() -> Report {
         plan: Json::empty(),
         outcome: None,
     };
-    let rounds = [("condemned", round(1, 0, &[finding.clone()])), ("confirmed", round(2, 2, &[finding]))];
+    let rounds = [("condemned", round(1, 0, std::slice::from_ref(&finding))), ("confirmed", round(2, 2, &[finding]))];
     let journal = [
         entry(1, 2, "disable", Phase::Before, "keep new instances off the host"),
         entry(2, 3, "disable", Phase::After, "nova-compute on cmp-1 disabled"),
