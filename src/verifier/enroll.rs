@@ -3,7 +3,9 @@
 //! What a host is pinned to is proven in this order, each step from the one before:
 //! 1. a TPM maker whom the operator trusts certified the endorsement key (EK);
 //! 2. the TPM that holds this EK holds the attestation key (AK): credential activation;
-//! 3. whoever holds the agent's TLS key can have this AK sign a quote that names the host and that TLS key.
+//! 3. whoever holds the agent's TLS key can have this AK sign a quote that names the host and that TLS key;
+//! 4. the AK stands under one of the EKs in the endorsement hierarchy, whose counters a TPM signs as they are: for a key of
+//!    the owner's hierarchy it adds secret numbers, which another clearing changes.
 
 use std::sync::{Arc, OnceLock};
 
@@ -12,7 +14,8 @@ use lazaret_attest::{
     challenge::Challenge,
     credential::{ActivatedKey, Activation, CredentialError, NoRandomness},
     endorsement::{EndorsedKey, EndorsementError, Roots},
-    key::{AttestationKey, KeyError},
+    evidence::Evidence,
+    key::{AttestationKey, EndorsementKey, KeyError, Name},
     pcr::Selection,
     quote::{QuoteError, VerifiedQuote},
 };
@@ -138,6 +141,12 @@ pub async fn prove(
     if offered.ek.is_empty() {
         return Err(EnrollError::NoCertificate { host: host.clone() });
     }
+    let names: Vec<Name> = offered
+        .ek
+        .iter()
+        .filter_map(|offer| EndorsementKey::from_public(&offer.public).ok())
+        .map(|parent| key.qualified_name_under(&parent))
+        .collect();
     let (kind, certificate, endorsed) = endorsed(host, offered.ek, roots, now)?;
 
     let failed = |source| EnrollError::Credential {
@@ -165,14 +174,11 @@ pub async fn prove(
         ima_first: 0,
     };
     let evidence = source.attest(&challenge).await?;
-    let bound = |source| EnrollError::Binding {
+    let beside = key.key().qualified_name_under(key.endorsed().key());
+    bound(&evidence, &challenge, key.key(), &beside, &names).map_err(|source| EnrollError::Binding {
         host: host.clone(),
         source,
-    };
-    VerifiedQuote::open(&evidence.quote, &evidence.signature, key.key())
-        .map_err(bound)?
-        .answers(&challenge)
-        .map_err(bound)?;
+    })?;
     Ok(Proven {
         host: host.clone(),
         key,
@@ -180,6 +186,21 @@ pub async fn prove(
         ek_certificate: certificate,
         agent_key,
     })
+}
+
+/// Goes on only if the key signed a quote that answers the challenge, under the name that it has beside the endorsed key
+/// or beside another endorsement key of its TPM.
+fn bound(
+    evidence: &Evidence,
+    challenge: &Challenge,
+    key: &AttestationKey,
+    beside: &Name,
+    others: &[Name],
+) -> Result<(), QuoteError> {
+    let quote = VerifiedQuote::open(&evidence.quote, &evidence.signature, key)?;
+    let signer = others.iter().find(|name| *name == quote.qualified_signer());
+    let signer = signer.unwrap_or(beside).clone();
+    quote.signed_as(&signer)?.answers(challenge).map(|_| ())
 }
 
 /// A TLS peer whose key is taken as seen, and where it is put.
@@ -235,4 +256,58 @@ fn reasons(tried: &[(EkKind, EndorsementError)]) -> String {
         .map(|(kind, error)| format!("{kind}: {error}"))
         .collect::<Vec<_>>()
         .join("; ")
+}
+
+#[cfg(test)]
+mod tests {
+    use lazaret_forge::{pcrs::Pcrs, softtpm::SoftTpm};
+
+    use super::*;
+
+    /// The forge's TPM has its attestation key as a primary key: genuine, but not below an endorsement key.
+    #[test]
+    fn case_29_a_key_that_does_not_stand_under_an_endorsement_key_is_refused() {
+        let mut tpm = SoftTpm::p256("enrolment");
+        let challenge = Challenge {
+            nonce: [7; 32],
+            host: "cmp-1".to_owned(),
+            agent_key: [9; 32],
+            selection: "sha256:0".parse().unwrap(),
+            ima_first: 0,
+        };
+        let bank = lazaret_forge::bank::Bank::Sha256;
+        let pcrs = Pcrs::at_startup(&[bank], 0);
+        let quote = tpm
+            .quote(&challenge.qualifying_data(), &[(bank, &[0])], &pcrs)
+            .unwrap();
+        let evidence = Evidence {
+            quote: quote.attest,
+            signature: quote.signature,
+            pcrs: Vec::new(),
+            boot_log: Vec::new(),
+            ima_log: Vec::new(),
+            ima_first: 0,
+        };
+        let key = AttestationKey::from_public(&tpm.key.public()).unwrap();
+        let (endorsed, other) = (Name::from_bytes(&[1; 34]), Name::from_bytes(&[2; 34]));
+        let error = bound(
+            &evidence,
+            &challenge,
+            &key,
+            &endorsed,
+            std::slice::from_ref(&other),
+        )
+        .unwrap_err();
+        assert!(matches!(error, QuoteError::Signer { .. }), "{error}");
+
+        let own = Name::from_bytes(&tpm.key.qualified_name());
+        assert_eq!(
+            bound(&evidence, &challenge, &key, &own, std::slice::from_ref(&other)),
+            Ok(())
+        );
+        assert_eq!(
+            bound(&evidence, &challenge, &key, &other, &[endorsed, own]),
+            Ok(())
+        );
+    }
 }
