@@ -188,7 +188,9 @@ pub(crate) fn ima(
             BootAggregate::SeenBefore
         },
     };
+    let mut beyond_the_first = false;
     log.each_covered(&mut |number, entry| {
+        beyond_the_first |= number > 0 && entry.pcr == u32::from(IMA_PCR);
         if entry.violation {
             claims.violations = claims.violations.saturating_add(1);
         }
@@ -213,6 +215,14 @@ pub(crate) fn ima(
             );
         }
         return claims;
+    }
+    // Every kernel with IMA measures boot_aggregate; only one with an IMA policy measures more, its first program at least.
+    if policy.ima().is_some() && log.first() == 0 && !beyond_the_first {
+        findings.add(
+            Finding::new(Code::ImaNothingMeasured, format!("PCR {IMA_PCR}"))
+                .expected("measured files")
+                .found("boot_aggregate only"),
+        );
     }
     let subject = "IMA entry 0: boot_aggregate";
     match claims.boot_aggregate {

@@ -163,7 +163,7 @@ codes! {
         "No prefix of the whole IMA list leads to the PCR 10 that the TPM signed, but the TPM was restarted within this boot: a hibernated machine goes on with its old list over a new PCR 10.",
         "Reboot the host, and do not hibernate hosts. If it comes back, treat the host as compromised.";
     ImaNothingMeasured = "ima-nothing-measured", Indeterminate, RaiseOnly,
-        "The policy requires IMA, and PCR 10 was never extended since boot.",
+        "The policy requires IMA, and since boot PCR 10 was not extended with any file.",
         "Boot with an IMA policy (such as ima_policy=tcb) and with the TPM's driver built into the kernel.";
     ImaLag = "ima-lag", Indeterminate, RaiseOnly,
         "The IMA list held entries in an earlier round of this boot that the quote still does not cover: the kernel lists files without extending PCR 10.",

@@ -68,6 +68,7 @@ cases! {
     case_70_nothing_was_ever_measured: |host| host.ima = List::empty(Template::ImaSig, Bank::Sha256)
         => Indeterminate [ImaNothingMeasured];
     case_70_entries_that_pcr_10_does_not_cover: |host| host.covered = Some(0) => Indeterminate [ImaNothingMeasured];
+    case_70_a_kernel_without_an_ima_policy: |host| host.ima.entries.truncate(1) => Indeterminate [ImaNothingMeasured];
     a_list_that_does_not_begin_with_boot_aggregate: |host| { host.ima.entries.remove(0); }
         => Indeterminate [ImaBootAggregateMissing];
     a_list_ahead_of_the_quote_is_judged_to_where_the_quote_is: |host| {
