@@ -118,7 +118,7 @@ mod tests {
     #[test]
     fn hostile_names_are_no_markup() {
         let text = hostile().markdown();
-        assert!(!text.contains("<script>") && !text.contains("](http"), "{text}");
+        assert!(!text.contains("<script>") && !text.replace("\\]", "").contains("](http"), "{text}");
         let rows: Vec<&str> = text.lines().filter(|line| line.contains("script")).collect();
         assert!(!rows.is_empty());
         for row in rows.iter().filter(|row| row.starts_with('|')) {
