@@ -119,17 +119,27 @@ fn timeline(case: &Case, rounds: &[(&str, Round)], journal: &[JournalEntry]) -> 
             Phase::Note => "note",
             Phase::Error => "trouble",
         };
-        let step = if entry.step.is_empty() { "case" } else { &entry.step };
-        let what = Entry::read(&entry.detail).says;
+        let (step, what) = match entry.step.as_str() {
+            "" => ("case", of_case(entry)),
+            step => (step, Entry::read(&entry.detail).says),
+        };
         if !what.is_empty() {
             moments.push(moment(entry.at, step, kind, what));
         }
     }
-    if let Some(at) = case.closed_at {
-        moments.push(moment(at, "case", "done", format!("case {} closed", case.id)));
-    }
     moments.sort_by_key(|moment| moment.at);
     moments
+}
+
+/// What the store notes about the case itself.
+fn of_case(entry: &JournalEntry) -> String {
+    let noted: serde_json::Value = value(&entry.detail).unwrap_or_default();
+    let word = |key: &str| noted.get(key).and_then(serde_json::Value::as_str);
+    match (word("state"), word("approved_by"), word("reason")) {
+        (_, Some(by), _) => format!("let go on by {by}"),
+        (Some(state), None, Some(reason)) => format!("{state}: {reason}"),
+        _ => Entry::read(&entry.detail).says,
+    }
 }
 
 fn begin_to(begin: Timestamp, at: Timestamp) -> f64 {

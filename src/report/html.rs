@@ -119,7 +119,7 @@ fn timeline(report: &Report) -> Markup {
                     tr class=(moment.kind) {
                         td.number title=(moment.at) { (format!("{:.1}", moment.seconds)) }
                         td.bar { i style=(format!("width:{:.1}%", share(moment.seconds))) {} }
-                        td { (moment.step) }
+                        td.whole { (moment.step) }
                         td.what {
                             @if moment.kind == "trouble" { span.chip.bad { "trouble" } " " }
                             (moment.what)
@@ -156,8 +156,8 @@ fn row(instance: &Fate) -> Markup {
         tr {
             td { (instance.name) small.mono { (instance.id) } }
             td.mono { (instance.project) }
-            td { (instance.was_on) }
-            td { @match &instance.is_on { Some(host) => { (host) } None => { "nowhere" } } }
+            td.whole { (instance.was_on) }
+            td.whole { @match &instance.is_on { Some(host) => { (host) } None => { "nowhere" } } }
             td {
                 span class={ "chip " (tone) } { (instance.state) }
                 @if let Some(detail) = &instance.detail { small { (detail) } }

@@ -262,10 +262,8 @@ impl Respond {
 
     /// How often the step was begun since a person last let the case go on.
     async fn attempt(&self, case: &CaseId, step: &str) -> Result<u32, StoreError> {
-        use crate::store::Phase;
-        let journal = self.store.journal_of(case).await?;
-        let since_stop = journal.iter().rev().take_while(|entry| !entry.step.is_empty());
-        let begun = since_stop.filter(|entry| entry.step == step && entry.phase == Phase::Before).count();
+        let steps = self.store.steps(case).await?;
+        let begun = steps.iter().find(|known| known.name == step).map_or(1, |known| known.attempts);
         Ok(u32::try_from(begun).unwrap_or(u32::MAX).max(1))
     }
 
