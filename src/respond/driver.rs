@@ -165,7 +165,7 @@ impl Respond {
     }
 
     /// Step after step, until the case rests, ends, or `stop`.
-    async fn carry_on(
+    pub(super) async fn carry_on(
         &self,
         cloud: &Cloud,
         id: &CaseId,

@@ -193,3 +193,6 @@ impl Event {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -318,3 +318,6 @@ fn warnings(order: &Order<'_>, inventory: &Inventory) -> Vec<String> {
 fn may_come_back(migration: &Migration) -> bool {
     matches!(migration.kind, MigrationKind::Cold | MigrationKind::Resize) && migration.phase() == Phase::Waiting
 }
+
+#[cfg(test)]
+mod tests;

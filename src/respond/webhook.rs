@@ -109,3 +109,75 @@ pub fn signature(secret: &[u8], timestamp: &str, body: &str) -> String {
     context.update(body.as_bytes());
     format!("sha256={}", hex::encode(context.sign().as_ref()))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use crate::clock::{Clock as _, ManualClock};
+    use crate::config::FenceTimes;
+    use crate::config::secret::{Secret, SecretSource};
+    use crate::openstack::scripted::{Server, answer};
+    use crate::respond::notify::{Event, Kind};
+    use crate::respond::Fencing;
+    use crate::respond::tests::whole::response;
+    use crate::store::Store;
+
+    use super::*;
+
+    #[test]
+    fn the_signature_is_hmac_sha256_over_time_and_body() {
+        // printf '1795243380.{}' | openssl dgst -sha256 -hmac Jefe
+        assert_eq!(
+            signature(b"Jefe", "1795243380", "{}"),
+            "sha256=03bb9a611f43961aef5f773f02ee47fdbec7e221e9a6ab08a604bf52ae6116ba"
+        );
+        assert_ne!(signature(b"Jefe", "1795243381", "{}"), signature(b"Jefe", "1795243380", "{}"));
+    }
+
+    #[tokio::test]
+    async fn a_notification_is_posted_signed_until_the_receiver_takes_it() {
+        let directory = tempfile::tempdir().unwrap();
+        let store = Store::open(&directory.path().join("lazaret.db")).await.unwrap();
+        let tried = Arc::new(AtomicUsize::new(0));
+        let seen = Arc::clone(&tried);
+        let server = Server::start(move |_| {
+            answer(if seen.fetch_add(1, Ordering::SeqCst) == 0 { 503 } else { 204 }, "")
+        })
+        .await;
+        let clock = Arc::new(ManualClock::new(Timestamp::from_millis(1_795_243_380_000)));
+        let times = FenceTimes {
+            off_polls: 1,
+            off_poll_interval: Duration::ZERO,
+            off_deadline: Duration::ZERO,
+            heartbeat_silence: Duration::ZERO,
+        };
+        let fencing = Fencing::new(BTreeMap::new(), &times);
+        let respond = Respond::new(store.clone(), None, response(), fencing, clock.clone(), "a".into());
+        let webhook = Webhook {
+            url: server.url.parse().unwrap(),
+            secret: Some(SecretSource::Inline(Secret::new("Jefe".into()))),
+        };
+        let (case, host) = ("q-20261121-7f3a2c".parse().unwrap(), "cmp-1".parse().unwrap());
+        let event = Event::case(Kind::CaseOpened, &case, &host, "words".into(), clock.now());
+        store.enqueue(&event.queued(), clock.now()).await.unwrap();
+        store.enqueue(&event.queued(), clock.now()).await.unwrap();
+
+        let client = Client::new();
+        respond.deliver_due(&client, &webhook).await.unwrap();
+        assert_eq!(tried.load(Ordering::SeqCst), 1, "queued twice, sent once");
+        clock.advance(Duration::from_secs(7200));
+        respond.deliver_due(&client, &webhook).await.unwrap();
+        clock.advance(Duration::from_secs(7200));
+        respond.deliver_due(&client, &webhook).await.unwrap();
+        assert_eq!(tried.load(Ordering::SeqCst), 2, "tried again once, then it had arrived");
+
+        let request = server.last();
+        let time = request.header("x-lazaret-timestamp").unwrap();
+        assert_eq!(request.header("x-lazaret-signature").unwrap(), signature(b"Jefe", time, &request.body));
+        assert_eq!(request.header("x-lazaret-id").unwrap(), event.id);
+        assert_eq!(serde_json::from_str::<Event>(&request.body).unwrap(), event);
+    }
+}
