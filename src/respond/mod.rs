@@ -94,3 +94,6 @@ impl Respond {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

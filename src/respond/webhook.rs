@@ -122,7 +122,7 @@ mod tests {
     use crate::openstack::scripted::{Server, answer};
     use crate::respond::notify::{Event, Kind};
     use crate::respond::Fencing;
-    use crate::respond::tests::whole::response;
+    use crate::respond::tests::response;
     use crate::store::Store;
 
     use super::*;

@@ -1,7 +1,5 @@
 //! The response against a store of its own and a cloud that answers as it is told.
 
-pub(in crate::respond) mod whole;
-
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;

@@ -20,9 +20,9 @@ use crate::store::{
     Case, CaseFilter, CaseState, Json, Lease, LeaseKind, NewHost, Purpose, Recording, Round, Store,
 };
 
-use super::super::decide::News;
-use super::super::journal::json;
-use super::super::*;
+use super::decide::News;
+use super::journal::json;
+use super::*;
 use world::{How, World};
 
 const T0: i64 = 1_795_243_380_000;
