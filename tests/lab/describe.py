@@ -36,7 +36,9 @@ def _whole(path, text, mode):
 
 def _host(name):
     known = {"name": name, "agent_url": f"https://{IP}:{PORT['agent-' + name]}", "agent_port": PORT["agent-" + name],
-             "swtpm_port": PORT["tpm-" + name], "evidence_dir": str(tpm.evidence_dir(name)), "tpm_certificates": str(settings.host_dir(name) / "tpm/certs")}
+             "swtpm_port": PORT["tpm-" + name], "evidence_dir": str(tpm.evidence_dir(name)),
+             "boot_log": str(tpm.evidence_dir(name) / "binary_bios_measurements"), "ima_log": str(tpm.evidence_dir(name) / "ima/binary_runtime_measurements"),
+             "tpm_certificates": str(settings.host_dir(name) / "tpm/certs")}
     if name in HOSTS:
         known |= {"redfish_url": f"https://{IP}:{PORT['redfish-' + name]}", "redfish_system": settings.system_uuid(name),
                   "system_uuid": settings.system_uuid(name), "redfish_ca_file": str(bmc.CERTIFICATE), "ipmi_port": PORT["ipmi-" + name],
