@@ -268,7 +268,11 @@ impl AgentPort {
             Some(Host::Ipv6(address)) => address.to_string(),
             None => String::new(),
         };
-        Self { host, port: url.port_or_known_default().unwrap_or_default(), timeout }
+        Self {
+            host,
+            port: url.port_or_known_default().unwrap_or_default(),
+            timeout,
+        }
     }
 }
 

@@ -29,7 +29,12 @@ impl Report {
     }
 
     /// The report of these records.
-    fn of(case: &Case, rounds: &[(&str, Round)], journal: &[JournalEntry], instances: &[CaseInstance]) -> Self {
+    fn of(
+        case: &Case,
+        rounds: &[(&str, Round)],
+        journal: &[JournalEntry],
+        instances: &[CaseInstance],
+    ) -> Self {
         let plan = plan_of(case, journal);
         let (state, reason) = match &case.state {
             CaseState::Open => ("open", None),
@@ -96,7 +101,11 @@ fn findings(rounds: &[(&str, Round)]) -> Vec<Condemning> {
 }
 
 fn timeline(case: &Case, rounds: &[(&str, Round)], journal: &[JournalEntry]) -> Vec<Moment> {
-    let begin = rounds.iter().map(|(_, round)| round.finished_at).min().unwrap_or(case.opened_at);
+    let begin = rounds
+        .iter()
+        .map(|(_, round)| round.finished_at)
+        .min()
+        .unwrap_or(case.opened_at);
     let moment = |at: Timestamp, step: &str, kind: &str, what: String| Moment {
         at,
         seconds: begin_to(begin, at),
@@ -111,7 +120,12 @@ fn timeline(case: &Case, rounds: &[(&str, Round)], journal: &[JournalEntry]) -> 
             moment(round.finished_at, "evidence", "done", words)
         })
         .collect();
-    moments.push(moment(case.opened_at, "case", "done", format!("case {} opened: {}", case.id, case.cause)));
+    moments.push(moment(
+        case.opened_at,
+        "case",
+        "done",
+        format!("case {} opened: {}", case.id, case.cause),
+    ));
     for entry in journal {
         let kind = match entry.phase {
             Phase::Before => continue,
@@ -162,7 +176,12 @@ fn fate(instance: &CaseInstance) -> Fate {
         was_on: instance.source.clone(),
         is_on: match instance.state.as_str() {
             "gone" => None,
-            _ => Some(instance.destination.clone().unwrap_or_else(|| instance.source.clone())),
+            _ => Some(
+                instance
+                    .destination
+                    .clone()
+                    .unwrap_or_else(|| instance.source.clone()),
+            ),
         },
         planned: instance.fate.clone(),
         state: instance.state.clone(),

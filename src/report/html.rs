@@ -106,9 +106,19 @@ fn findings(report: &Report) -> Markup {
 }
 
 fn timeline(report: &Report) -> Markup {
-    let end = report.timeline.iter().map(|moment| moment.seconds).fold(0.0, f64::max);
+    let end = report
+        .timeline
+        .iter()
+        .map(|moment| moment.seconds)
+        .fold(0.0, f64::max);
     // A share of the whole in percent; a timeline without length has no bars.
-    let share = |seconds: f64| if end > 0.0 { (seconds / end * 100.0).clamp(0.0, 100.0) } else { 0.0 };
+    let share = |seconds: f64| {
+        if end > 0.0 {
+            (seconds / end * 100.0).clamp(0.0, 100.0)
+        } else {
+            0.0
+        }
+    };
     html! {
         h2 { "What happened" }
         p.faint { "Seconds since the first evidence." }

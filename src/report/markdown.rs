@@ -13,15 +13,28 @@ pub(super) fn write(report: &Report) -> String {
 }
 
 fn sections(report: &Report, to: &mut String) -> std::fmt::Result {
-    writeln!(to, "# Quarantine of {}: case {}\n", plain(report.host.as_str()), report.case)?;
-    writeln!(to, "**{}.** {}\n", report.state, plain(report.reason.as_deref().unwrap_or(&report.cause)))?;
+    writeln!(
+        to,
+        "# Quarantine of {}: case {}\n",
+        plain(report.host.as_str()),
+        report.case
+    )?;
+    writeln!(
+        to,
+        "**{}.** {}\n",
+        report.state,
+        plain(report.reason.as_deref().unwrap_or(&report.cause))
+    )?;
     writeln!(to, "| | |\n| --- | --- |")?;
     writeln!(to, "| opened | {} |", report.opened_at)?;
     if let Some(at) = report.closed_at {
         writeln!(to, "| closed | {at} |")?;
     }
-    for (words, step) in [("evidence to disabled", "disable"), ("evidence to fenced", "fence"), ("evidence to evacuated", "evacuate")]
-    {
+    for (words, step) in [
+        ("evidence to disabled", "disable"),
+        ("evidence to fenced", "fence"),
+        ("evidence to evacuated", "evacuate"),
+    ] {
         if let Some(seconds) = report.seconds_to(step) {
             writeln!(to, "| {words} | {seconds:.1} s |")?;
         }
@@ -36,7 +49,13 @@ fn sections(report: &Report, to: &mut String) -> std::fmt::Result {
 
     writeln!(to, "## What condemned the host\n")?;
     for finding in &report.findings {
-        writeln!(to, "- **{}** on {} ({})", finding.code, plain(&finding.subject), finding.gravity)?;
+        writeln!(
+            to,
+            "- **{}** on {} ({})",
+            finding.code,
+            plain(&finding.subject),
+            finding.gravity
+        )?;
         writeln!(to, "  - {}", plain(&finding.meaning))?;
         if let Some(expected) = &finding.expected {
             writeln!(to, "  - expected {}", plain(expected))?;
@@ -47,7 +66,10 @@ fn sections(report: &Report, to: &mut String) -> std::fmt::Result {
         writeln!(to, "  - {}", plain(&finding.remedy))?;
     }
 
-    writeln!(to, "\n## What happened\n\n| s | | step | what |\n| ---: | --- | --- | --- |")?;
+    writeln!(
+        to,
+        "\n## What happened\n\n| s | | step | what |\n| ---: | --- | --- | --- |"
+    )?;
     for moment in &report.timeline {
         let (seconds, kind, what) = (moment.seconds, &moment.kind, plain(&moment.what));
         writeln!(to, "| {seconds:.1} | {kind} | {} | {what} |", plain(&moment.step))?;
@@ -57,7 +79,10 @@ fn sections(report: &Report, to: &mut String) -> std::fmt::Result {
     if report.instances.is_empty() {
         writeln!(to, "There were none.")?;
     } else {
-        writeln!(to, "| instance | project | was on | is on | state | disk | |\n| --- | --- | --- | --- | --- | --- | --- |")?;
+        writeln!(
+            to,
+            "| instance | project | was on | is on | state | disk | |\n| --- | --- | --- | --- | --- | --- | --- |"
+        )?;
     }
     for instance in &report.instances {
         writeln!(
@@ -67,7 +92,10 @@ fn sections(report: &Report, to: &mut String) -> std::fmt::Result {
             instance.id,
             plain(&instance.project),
             plain(instance.was_on.as_str()),
-            instance.is_on.as_ref().map_or_else(|| "nowhere".to_owned(), |host| plain(host.as_str())),
+            instance
+                .is_on
+                .as_ref()
+                .map_or_else(|| "nowhere".to_owned(), |host| plain(host.as_str())),
             plain(&instance.state),
             plain(&instance.disk),
             plain(instance.detail.as_deref().unwrap_or(""))
@@ -82,12 +110,26 @@ fn sections(report: &Report, to: &mut String) -> std::fmt::Result {
 
     writeln!(to, "\n## Rotate\n")?;
     for credential in &report.rotate {
-        writeln!(to, "- **{}** ({}). {}", credential.what, plain(&credential.from), plain(&credential.why))?;
+        writeln!(
+            to,
+            "- **{}** ({}). {}",
+            credential.what,
+            plain(&credential.from),
+            plain(&credential.why)
+        )?;
     }
 
-    writeln!(to, "\n## Evidence\n\nKept whole, by its SHA-256. Appraise it again, offline: `{}`\n", report.replay)?;
+    writeln!(
+        to,
+        "\n## Evidence\n\nKept whole, by its SHA-256. Appraise it again, offline: `{}`\n",
+        report.replay
+    )?;
     for kept in &report.evidence {
-        writeln!(to, "- {} at {}: `{}` (round {})", kept.what, kept.at, kept.sha256, kept.round)?;
+        writeln!(
+            to,
+            "- {} at {}: `{}` (round {})",
+            kept.what, kept.at, kept.sha256, kept.round
+        )?;
     }
     Ok(())
 }
@@ -118,7 +160,10 @@ mod tests {
     #[test]
     fn hostile_names_are_no_markup() {
         let text = hostile().markdown();
-        assert!(!text.contains("<script>") && !text.replace("\\]", "").contains("](http"), "{text}");
+        assert!(
+            !text.contains("<script>") && !text.replace("\\]", "").contains("](http"),
+            "{text}"
+        );
         let rows: Vec<&str> = text.lines().filter(|line| line.contains("script")).collect();
         assert!(!rows.is_empty());
         for row in rows.iter().filter(|row| row.starts_with('|')) {

@@ -157,7 +157,10 @@ impl Report {
 
     /// Instances in a state.
     fn count(&self, state: &str) -> usize {
-        self.instances.iter().filter(|instance| instance.state == state).count()
+        self.instances
+            .iter()
+            .filter(|instance| instance.state == state)
+            .count()
     }
 
     /// Seconds from the first evidence to the end of a step.

@@ -70,6 +70,10 @@ const KNOWN: [(&str, &str, &str); 9] = [
 pub(super) fn credentials() -> Vec<Credential> {
     KNOWN
         .into_iter()
-        .map(|(what, from, why)| Credential { what: what.to_owned(), from: from.to_owned(), why: why.to_owned() })
+        .map(|(what, from, why)| Credential {
+            what: what.to_owned(),
+            from: from.to_owned(),
+            why: why.to_owned(),
+        })
         .collect()
 }

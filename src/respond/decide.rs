@@ -105,7 +105,11 @@ fn condemned(question: &Question<'_>) -> Decision {
     match question.mode {
         ResponseMode::Enforce => Decision::OpenCase,
         // People were told when the second came; the third and later add nothing.
-        ResponseMode::Observe if judged.next().is_some_and(|e| e.verdict == Verdict::Contraindicated) => {
+        ResponseMode::Observe
+            if judged
+                .next()
+                .is_some_and(|e| e.verdict == Verdict::Contraindicated) =>
+        {
             Decision::Nothing
         }
         ResponseMode::Observe => Decision::Notify(News::Condemned),
@@ -179,7 +183,11 @@ mod tests {
 
     #[test]
     fn a_confirmation_is_another_round_and_must_be_fresh() {
-        let first = Earlier { verdict: Verdict::Contraindicated, round: RoundId::new([1; 16]), at: Timestamp::from_millis(NOW) };
+        let first = Earlier {
+            verdict: Verdict::Contraindicated,
+            round: RoundId::new([1; 16]),
+            at: Timestamp::from_millis(NOW),
+        };
         let mut question = Question {
             mode: ResponseMode::Enforce,
             verdict: Verdict::Contraindicated,
@@ -195,7 +203,11 @@ mod tests {
         question.at = Timestamp::from_millis(NOW + 3_600_001);
         assert_eq!(decide(&question), Decision::Confirm, "too old");
         question.at = Timestamp::from_millis(NOW - 1);
-        assert_eq!(decide(&question), Decision::Confirm, "from a clock that was ahead");
+        assert_eq!(
+            decide(&question),
+            Decision::Confirm,
+            "from a clock that was ahead"
+        );
         question.at = Timestamp::from_millis(NOW + 1000);
         question.case_open = true;
         assert_eq!(decide(&question), Decision::Nothing, "a case is on it already");

@@ -47,7 +47,9 @@ impl Respond {
             match self.due().await {
                 Ok(due) => {
                     for id in due {
-                        if busy.len() >= usize::try_from(AT_ONCE).unwrap_or(usize::MAX) || busy.contains_key(&id) {
+                        if busy.len() >= usize::try_from(AT_ONCE).unwrap_or(usize::MAX)
+                            || busy.contains_key(&id)
+                        {
                             continue;
                         }
                         busy.insert(id.clone(), ());
@@ -94,7 +96,14 @@ impl Respond {
         if self.config.mode == ResponseMode::Enforce {
             return;
         }
-        match self.store.cases(&CaseFilter { host: None, unclosed_only: true }).await {
+        match self
+            .store
+            .cases(&CaseFilter {
+                host: None,
+                unclosed_only: true,
+            })
+            .await
+        {
             Ok(cases) => {
                 for case in cases.iter().filter(|case| case.state == CaseState::Open) {
                     tracing::warn!(case = %case.id, host = %case.host, "mode observe: the case rests until the mode is enforce");
@@ -107,7 +116,15 @@ impl Respond {
     /// Drives one case as far as it goes, if nobody else does.
     async fn drive_one(&self, cloud: &Cloud, id: &CaseId, stop: &CancellationToken) {
         let duration = self.config.lease_duration;
-        let taken = self.store.lease(LeaseKind::Case(id.clone()), &self.owner, self.clock.now(), duration).await;
+        let taken = self
+            .store
+            .lease(
+                LeaseKind::Case(id.clone()),
+                &self.owner,
+                self.clock.now(),
+                duration,
+            )
+            .await;
         let lease = match taken {
             Ok(Some(lease)) => lease,
             Ok(None) => return,
@@ -117,10 +134,14 @@ impl Respond {
             }
         };
         let writing = lease.clone();
-        let ended = self.holding(lease, self.carry_on(cloud, id, &writing, stop)).await;
+        let ended = self
+            .holding(lease, self.carry_on(cloud, id, &writing, stop))
+            .await;
         match ended {
             Ok(()) => {}
-            Err(error @ StoreError::LeaseLost { .. }) => tracing::warn!(case = %id, %error, "left to another worker"),
+            Err(error @ StoreError::LeaseLost { .. }) => {
+                tracing::warn!(case = %id, %error, "left to another worker")
+            }
             Err(error) => {
                 tracing::error!(case = %id, %error, "the case is left alone for a while");
                 tokio::select! {
@@ -174,7 +195,9 @@ impl Respond {
     ) -> Result<(), StoreError> {
         let proof = Mutex::new(None);
         while !stop.is_cancelled() {
-            let Some(case) = self.store.case(id).await? else { return Ok(()) };
+            let Some(case) = self.store.case(id).await? else {
+                return Ok(());
+            };
             if case.state != CaseState::Open {
                 return Ok(());
             }
@@ -220,11 +243,21 @@ impl Respond {
         let doing = Entry::says(step.meaning()).json();
         store.begin_step(lease, name, &doing, self.clock.now()).await?;
         let journal = store.journal_of(&case.id).await?;
-        let context = Context { respond: self, cloud, case, journal: &journal, lease, proof };
+        let context = Context {
+            respond: self,
+            cloud,
+            case,
+            journal: &journal,
+            lease,
+            proof,
+        };
         let outcome = match within(steps::deadline(step, self), steps::ensure(step, &context)).await {
             Some(Ok(outcome)) => outcome,
             Some(Err(trouble)) => trouble.outcome()?,
-            None => saga::Outcome::Again { after: None, why: "it took longer than response.step_deadline_s".to_owned() },
+            None => saga::Outcome::Again {
+                after: None,
+                why: "it took longer than response.step_deadline_s".to_owned(),
+            },
         };
         let attempt = self.attempt(&case.id, name).await?;
         let (id, host) = (&case.id, &case.host);
@@ -232,7 +265,16 @@ impl Respond {
             Settled::Finished(state, entry, why) => {
                 let entry = entry.unwrap_or_else(|| Entry::says(why));
                 tracing::info!(case = %id, %host, step = name, "{}", entry.says);
-                store.end_step(lease, name, state, Some(&entry.says), &entry.json(), self.clock.now()).await?;
+                store
+                    .end_step(
+                        lease,
+                        name,
+                        state,
+                        Some(&entry.says),
+                        &entry.json(),
+                        self.clock.now(),
+                    )
+                    .await?;
                 Ok(None)
             }
             Settled::Rest(pause, why) => {
@@ -257,13 +299,18 @@ impl Respond {
     async fn failed(&self, lease: &Lease, step: Step, why: &str) -> Result<(), StoreError> {
         let entry = Entry::says(why).json();
         let now = self.clock.now();
-        self.store.end_step(lease, step.as_str(), StepState::Failed, Some(why), &entry, now).await
+        self.store
+            .end_step(lease, step.as_str(), StepState::Failed, Some(why), &entry, now)
+            .await
     }
 
     /// How often the step was begun since a person last let the case go on.
     async fn attempt(&self, case: &CaseId, step: &str) -> Result<u32, StoreError> {
         let steps = self.store.steps(case).await?;
-        let begun = steps.iter().find(|known| known.name == step).map_or(1, |known| known.attempts);
+        let begun = steps
+            .iter()
+            .find(|known| known.name == step)
+            .map_or(1, |known| known.attempts);
         Ok(u32::try_from(begun).unwrap_or(u32::MAX).max(1))
     }
 
@@ -275,7 +322,9 @@ impl Respond {
             Kind::CaseHeld => CaseState::Held { reason },
             _ => CaseState::Stuck { reason },
         };
-        self.store.stop_case(lease, &state, &[event.queued()], now).await?;
+        self.store
+            .stop_case(lease, &state, &[event.queued()], now)
+            .await?;
         event.say();
         Ok(())
     }
@@ -288,11 +337,26 @@ impl Respond {
         lease: &Lease,
         proof: &Mutex<Option<Arc<Fenced>>>,
     ) -> Result<(), StoreError> {
-        let context = Context { respond: self, cloud, case, journal: &[], lease, proof };
+        let context = Context {
+            respond: self,
+            cloud,
+            case,
+            journal: &[],
+            lease,
+            proof,
+        };
         let outcome = steps::closing(&context).await?;
         let now = self.clock.now();
-        let event = Event::case(Kind::CaseClosed, &case.id, &case.host, outcome.reason.clone(), now);
-        self.store.close_case(lease, &outcome, &[event.queued()], now).await?;
+        let event = Event::case(
+            Kind::CaseClosed,
+            &case.id,
+            &case.host,
+            outcome.reason.clone(),
+            now,
+        );
+        self.store
+            .close_case(lease, &outcome, &[event.queued()], now)
+            .await?;
         event.say();
         Ok(())
     }

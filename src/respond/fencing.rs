@@ -38,15 +38,29 @@ impl Fencing {
             deadline: times.off_deadline,
         };
         // The heartbeat has to stand still first; then there must be time left to agree.
-        let slack = times.off_poll_interval.saturating_mul(times.off_polls).saturating_add(Duration::from_secs(5));
+        let slack = times
+            .off_poll_interval
+            .saturating_mul(times.off_polls)
+            .saturating_add(Duration::from_secs(5));
         let longer = times.heartbeat_silence.saturating_mul(2).saturating_add(slack);
-        Self { hosts, off, seen: Watch { deadline: times.off_deadline.max(longer), ..off } }
+        Self {
+            hosts,
+            off,
+            seen: Watch {
+                deadline: times.off_deadline.max(longer),
+                ..off
+            },
+        }
     }
 
     /// The names of a host's methods, in order; empty when nothing is configured.
     pub fn names(&self, host: &HostName) -> Vec<String> {
         match self.hosts.get(host) {
-            Some(fence) => fence.methods.iter().map(|method| method.name().to_owned()).collect(),
+            Some(fence) => fence
+                .methods
+                .iter()
+                .map(|method| method.name().to_owned())
+                .collect(),
             None => Vec::new(),
         }
     }
@@ -69,6 +83,14 @@ impl Fencing {
         clock: &Arc<dyn Clock>,
     ) -> Result<Fenced, NotFenced> {
         let host = fence.methods.host();
-        Fenced::observe(host, by, &cloud.heartbeat(host), agent, &self.seen, clock.as_ref()).await
+        Fenced::observe(
+            host,
+            by,
+            &cloud.heartbeat(host),
+            agent,
+            &self.seen,
+            clock.as_ref(),
+        )
+        .await
     }
 }

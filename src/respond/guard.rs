@@ -114,11 +114,19 @@ pub enum Hold {
 impl fmt::Display for Hold {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::TooManyCases { cases, max_cases, window_s } => write!(
+            Self::TooManyCases {
+                cases,
+                max_cases,
+                window_s,
+            } => write!(
                 f,
                 "{cases} other cases were opened within {window_s} s, and {max_cases} may act without being asked about"
             ),
-            Self::ZoneTooSmall { zone, would_stay, keep_hosts } => write!(
+            Self::ZoneTooSmall {
+                zone,
+                would_stay,
+                keep_hosts,
+            } => write!(
                 f,
                 "zone {zone} would keep {would_stay} enabled hosts, and {keep_hosts} have to stay"
             ),
@@ -143,7 +151,9 @@ impl fmt::Display for Hold {
 
 /// What a person does about a case that is held.
 pub fn remedy(case: &CaseId) -> String {
-    format!("look at it with `lazaret quarantine show {case}`, and let it go on with `lazaret quarantine approve {case}`")
+    format!(
+        "look at it with `lazaret quarantine show {case}`, and let it go on with `lazaret quarantine approve {case}`"
+    )
 }
 
 /// Every reason to hold; none means that the case may act.
@@ -184,11 +194,16 @@ fn shared(cause: &Cause, elsewhere: &BTreeMap<HostName, BTreeSet<Cause>>) -> Opt
         .filter(|(_, causes)| causes.contains(cause))
         .map(|(host, _)| host.clone())
         .collect();
-    (hosts.len() >= SHARED_WITH).then(|| Hold::SharedCause { cause: cause.clone(), hosts })
+    (hosts.len() >= SHARED_WITH).then(|| Hold::SharedCause {
+        cause: cause.clone(),
+        hosts,
+    })
 }
 
 fn not_known(what: &str) -> Hold {
-    Hold::NotKnown { what: what.to_owned() }
+    Hold::NotKnown {
+        what: what.to_owned(),
+    }
 }
 
 #[cfg(test)]
@@ -197,10 +212,18 @@ mod tests {
 
     use super::*;
 
-    const LIMITS: Limits = Limits { max_cases: 2, window: Duration::from_secs(3600), keep_hosts: 1 };
+    const LIMITS: Limits = Limits {
+        max_cases: 2,
+        window: Duration::from_secs(3600),
+        keep_hosts: 1,
+    };
 
     fn cause(found: &str) -> Cause {
-        Cause { code: "pcr-mismatch".into(), subject: "sha256:7".into(), found: Some(found.into()) }
+        Cause {
+            code: "pcr-mismatch".into(),
+            subject: "sha256:7".into(),
+            found: Some(found.into()),
+        }
     }
 
     fn host(n: usize) -> HostName {
@@ -210,9 +233,16 @@ mod tests {
     fn circumstances(cases: u32, others: u32, alike: usize) -> Circumstances {
         Circumstances {
             cases: Some(cases),
-            zone: Some(Zone { name: "nova".into(), others_enabled: others }),
+            zone: Some(Zone {
+                name: "nova".into(),
+                others_enabled: others,
+            }),
             causes: BTreeSet::from([cause("aa")]),
-            elsewhere: Some((0..alike).map(|n| (host(n), BTreeSet::from([cause("aa")]))).collect()),
+            elsewhere: Some(
+                (0..alike)
+                    .map(|n| (host(n), BTreeSet::from([cause("aa")])))
+                    .collect(),
+            ),
         }
     }
 
@@ -227,14 +257,22 @@ mod tests {
             (7, 0, 200, 3),
         ] {
             let found = holds(&LIMITS, &circumstances(cases, others, alike));
-            assert_eq!(found.len(), held, "{cases} cases, {others} others, {alike} alike: {found:?}");
+            assert_eq!(
+                found.len(),
+                held,
+                "{cases} cases, {others} others, {alike} alike: {found:?}"
+            );
         }
     }
 
     #[test]
     fn another_digest_is_another_cause() {
         let mut now = circumstances(0, 3, 0);
-        now.elsewhere = Some((0..9).map(|n| (host(n), BTreeSet::from([cause(&n.to_string())]))).collect());
+        now.elsewhere = Some(
+            (0..9)
+                .map(|n| (host(n), BTreeSet::from([cause(&n.to_string())])))
+                .collect(),
+        );
         assert_eq!(holds(&LIMITS, &now), []);
     }
 
@@ -250,24 +288,38 @@ mod tests {
                 _ => now.causes.clear(),
             }
             let found = holds(&LIMITS, &now);
-            assert!(matches!(found.as_slice(), [Hold::NotKnown { .. }]), "{forget}: {found:?}");
+            assert!(
+                matches!(found.as_slice(), [Hold::NotKnown { .. }]),
+                "{forget}: {found:?}"
+            );
         }
     }
 
     #[test]
     fn the_last_host_of_a_zone_stays_even_when_none_has_to() {
-        let limits = Limits { keep_hosts: 0, ..LIMITS };
+        let limits = Limits {
+            keep_hosts: 0,
+            ..LIMITS
+        };
         let found = holds(&limits, &circumstances(0, 0, 0));
-        assert!(matches!(found.as_slice(), [Hold::ZoneTooSmall { keep_hosts: 1, .. }]), "{found:?}");
+        assert!(
+            matches!(found.as_slice(), [Hold::ZoneTooSmall { keep_hosts: 1, .. }]),
+            "{found:?}"
+        );
     }
 
     #[test]
     fn a_hold_says_why_and_what_to_do() {
         let found = holds(&LIMITS, &circumstances(0, 3, 200));
         let text = found[0].to_string();
-        assert!(text.contains("200 other hosts") && text.contains("sha256:7") && text.contains("golden"), "{text}");
+        assert!(
+            text.contains("200 other hosts") && text.contains("sha256:7") && text.contains("golden"),
+            "{text}"
+        );
         assert!(text.len() < 300, "{text}");
-        assert!(remedy(&"q-20261121-7f3a2c".parse().unwrap()).contains("quarantine approve q-20261121-7f3a2c"));
+        assert!(
+            remedy(&"q-20261121-7f3a2c".parse().unwrap()).contains("quarantine approve q-20261121-7f3a2c")
+        );
     }
 
     proptest! {

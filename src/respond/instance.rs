@@ -130,7 +130,10 @@ fn way(server: &Server, data: Data, local_disk: LocalDisk) -> (Way, String) {
         return (Way::Hold, because.to_owned());
     }
     if server.flavor.extra_specs.contains_key("accel:device_profile") {
-        return (Way::Hold, "it has an accelerator of the host, which nova cannot evacuate".to_owned());
+        return (
+            Way::Hold,
+            "it has an accelerator of the host, which nova cannot evacuate".to_owned(),
+        );
     }
     if !matches!(server.vm_state.as_str(), "active" | "stopped" | "error") {
         let because = format!(
@@ -153,4 +156,3 @@ fn way(server: &Server, data: Data, local_disk: LocalDisk) -> (Way, String) {
         ),
     }
 }
-

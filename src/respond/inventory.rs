@@ -1,7 +1,9 @@
 //! What the cloud has on and around a host, read at once: all that guard and plan need.
 
 use crate::ids::HostName;
-use crate::openstack::{Aggregate, Cloud, ComputeService, ComputeServices, Error, Migration, RecoveryHost, Server};
+use crate::openstack::{
+    Aggregate, Cloud, ComputeService, ComputeServices, Error, Migration, RecoveryHost, Server,
+};
 
 use super::guard::Zone;
 
@@ -45,12 +47,22 @@ impl Inventory {
             cloud.migrations_from(host, None),
             async { Ok(masakari(cloud, host).await) },
         )?;
-        Ok(Self { host: host.clone(), services, aggregates, instances, migrations, masakari })
+        Ok(Self {
+            host: host.clone(),
+            services,
+            aggregates,
+            instances,
+            migrations,
+            masakari,
+        })
     }
 
     /// The host's own compute service.
     pub fn service(&self) -> Option<&ComputeService> {
-        self.services.known.iter().find(|service| service.host == self.host)
+        self.services
+            .known
+            .iter()
+            .find(|service| service.host == self.host)
     }
 
     /// The host's zone, and how many of its other hosts can take instances. `None` when the host is not known,
@@ -64,7 +76,10 @@ impl Inventory {
             .filter(|service| service.host != self.host && service.zone.as_ref() == Some(&name))
             .filter(|service| service.enabled && service.up && !service.forced_down)
             .count();
-        Some(Zone { name, others_enabled: u32::try_from(others).unwrap_or(u32::MAX) })
+        Some(Zone {
+            name,
+            others_enabled: u32::try_from(others).unwrap_or(u32::MAX),
+        })
     }
 }
 
@@ -78,5 +93,7 @@ async fn masakari(cloud: &Cloud, host: &HostName) -> Masakari {
             None => Masakari::NoSegment,
         })
     };
-    known.await.unwrap_or_else(|error: Error| Masakari::NotKnown(error.to_string()))
+    known
+        .await
+        .unwrap_or_else(|error: Error| Masakari::NotKnown(error.to_string()))
 }

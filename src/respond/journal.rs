@@ -21,12 +21,18 @@ pub struct Entry {
 impl Entry {
     /// Words only.
     pub fn says(words: impl Into<String>) -> Self {
-        Self { says: words.into(), seen: None }
+        Self {
+            says: words.into(),
+            seen: None,
+        }
     }
 
     /// Words, and what was seen.
     pub fn with<T: Serialize>(words: impl Into<String>, seen: &T) -> Self {
-        Self { says: words.into(), seen: serde_json::to_value(seen).ok() }
+        Self {
+            says: words.into(),
+            seen: serde_json::to_value(seen).ok(),
+        }
     }
 
     /// As the store keeps it.

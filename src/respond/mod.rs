@@ -10,10 +10,10 @@ mod inventory;
 pub mod plan;
 pub mod saga;
 
-pub mod journal;
-mod fencing;
-mod on_round;
 pub mod driver;
+mod fencing;
+pub mod journal;
+mod on_round;
 pub mod steps;
 
 pub mod notify;

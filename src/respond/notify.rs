@@ -110,7 +110,9 @@ impl Event {
         let (event, summary, remedy) = match news {
             News::Condemned => (
                 Kind::HostCondemned,
-                format!("{host} is condemned by two challenges and left alone (response.mode = \"observe\"): {words}"),
+                format!(
+                    "{host} is condemned by two challenges and left alone (response.mode = \"observe\"): {words}"
+                ),
                 format!("{look}; with response.mode = \"enforce\" it would be quarantined now"),
             ),
             News::Indeterminate => (
@@ -142,11 +144,16 @@ impl Event {
         let show = format!("`lazaret quarantine show {case}`");
         let (once, remedy) = match event {
             Kind::CaseOpened => (true, format!("follow it with {show}")),
-            Kind::CaseClosed => (true, format!("read `lazaret report {case}`, and rotate the credentials it names")),
+            Kind::CaseClosed => (
+                true,
+                format!("read `lazaret report {case}`, and rotate the credentials it names"),
+            ),
             Kind::CaseHeld => (false, guard::remedy(case)),
             Kind::CaseStuck => (
                 false,
-                format!("see {show}, remove the cause, then let it go on with `lazaret quarantine approve {case}`"),
+                format!(
+                    "see {show}, remove the cause, then let it go on with `lazaret quarantine approve {case}`"
+                ),
             ),
             Kind::TamperingSuspected => (
                 true,
@@ -154,7 +161,8 @@ impl Event {
             ),
             Kind::StrayHost => (
                 true,
-                "see that Masakari's add_reserved_host_to_aggregate does not name the quarantine aggregate".to_owned(),
+                "see that Masakari's add_reserved_host_to_aggregate does not name the quarantine aggregate"
+                    .to_owned(),
             ),
             Kind::HostCondemned | Kind::HostIndeterminate | Kind::HostWarning | Kind::HostRecovered => {
                 (false, show)
@@ -185,11 +193,20 @@ impl Event {
     /// Says it in the log.
     pub fn say(&self) {
         let case = self.case.as_ref().map_or("", CaseId::as_str);
-        let Self { host, summary, remedy, .. } = self;
+        let Self {
+            host,
+            summary,
+            remedy,
+            ..
+        } = self;
         match self.severity {
             Severity::Info => tracing::info!(event = self.event.as_str(), %host, case, remedy, "{summary}"),
-            Severity::Warning => tracing::warn!(event = self.event.as_str(), %host, case, remedy, "{summary}"),
-            Severity::Critical => tracing::error!(event = self.event.as_str(), %host, case, remedy, "{summary}"),
+            Severity::Warning => {
+                tracing::warn!(event = self.event.as_str(), %host, case, remedy, "{summary}")
+            }
+            Severity::Critical => {
+                tracing::error!(event = self.event.as_str(), %host, case, remedy, "{summary}")
+            }
         }
     }
 }

@@ -54,7 +54,11 @@ impl Respond {
         {
             earlier.extend(Some(first).filter(before));
         }
-        let quarantined = self.store.host(&host).await?.is_some_and(|host| host.quarantined_by.is_some());
+        let quarantined = self
+            .store
+            .host(&host)
+            .await?
+            .is_some_and(|host| host.quarantined_by.is_some());
         let case_open = quarantined || self.store.unclosed_case(&host).await?.is_some();
         let decision = decide(&Question {
             mode: self.config.mode,
@@ -77,7 +81,9 @@ impl Respond {
             }
             Decision::OpenCase => {
                 _opening = Some(self.opening.lock().await);
-                let first = earlier.iter().find(|before| before.verdict == Verdict::Contraindicated);
+                let first = earlier
+                    .iter()
+                    .find(|before| before.verdict == Verdict::Contraindicated);
                 let case = self.new_case(round, first.unwrap_or(round), now).await?;
                 events.push(opened(&case, now));
                 if let CaseState::Held { reason } = &case.state {
@@ -115,7 +121,10 @@ impl Respond {
         }
         let of = host.clone();
         let reading = tokio::spawn(async move { Inventory::read(&cloud, &of).await });
-        let ahead = Ahead { since: Instant::now(), reading };
+        let ahead = Ahead {
+            since: Instant::now(),
+            reading,
+        };
         if let Some(older) = self.ahead.lock().await.insert(host.clone(), ahead) {
             older.reading.abort();
         }
@@ -132,14 +141,20 @@ impl Respond {
                 let order = self.order(&id, &cause, host, now);
                 match Plan::make(&order, &inventory, holds) {
                     Ok(plan) => Planning::Made(Box::new(plan)),
-                    Err(error) => Planning::Later { because: error.to_string() },
+                    Err(error) => Planning::Later {
+                        because: error.to_string(),
+                    },
                 }
             }
             Err(because) => Planning::Later { because },
         };
         let (state, instances) = match &planning {
             Planning::Made(plan) => {
-                let instances = plan.instances.iter().map(|instance| instance.recorded(host)).collect();
+                let instances = plan
+                    .instances
+                    .iter()
+                    .map(|instance| instance.recorded(host))
+                    .collect();
                 match held(&plan.holds) {
                     Some(reason) => (CaseState::Held { reason }, instances),
                     None => (CaseState::Open, instances),
@@ -158,7 +173,10 @@ impl Respond {
             condemned_by: first.id,
             confirmed_by: round.id,
             plan: json(&planning),
-            steps: saga::steps(planned).into_iter().map(|step| step.as_str().to_owned()).collect(),
+            steps: saga::steps(planned)
+                .into_iter()
+                .map(|step| step.as_str().to_owned())
+                .collect(),
             instances,
             evidence: evidence
                 .into_iter()
@@ -173,7 +191,12 @@ impl Respond {
             return Err("no cloud is configured".to_owned());
         };
         // The confirmation may have failed to come for a while: the host was silent in between.
-        let ahead = self.ahead.lock().await.remove(host).filter(|ahead| ahead.since.elapsed() < AHEAD_FOR);
+        let ahead = self
+            .ahead
+            .lock()
+            .await
+            .remove(host)
+            .filter(|ahead| ahead.since.elapsed() < AHEAD_FOR);
         let reading = async {
             match ahead {
                 Some(ahead) => match ahead.reading.await {
@@ -192,8 +215,20 @@ impl Respond {
     }
 
     /// What a plan is made for.
-    pub(super) fn order<'a>(&'a self, case: &'a CaseId, cause: &'a str, host: &HostName, now: Timestamp) -> Order<'a> {
-        Order { case, cause, response: &self.config, fence: self.fencing.names(host), now }
+    pub(super) fn order<'a>(
+        &'a self,
+        case: &'a CaseId,
+        cause: &'a str,
+        host: &HostName,
+        now: Timestamp,
+    ) -> Order<'a> {
+        Order {
+            case,
+            cause,
+            response: &self.config,
+            fence: self.fencing.names(host),
+            now,
+        }
     }
 
     /// Every limit that this case would be over.
@@ -207,23 +242,32 @@ impl Respond {
         let limits = limits(&self.config);
         let since = now.minus(limits.window);
         let cases = self.store.cases_opened_since(since).await?;
-        Ok(guard::holds(&limits, &Circumstances {
-            cases: Some(count(cases.iter().filter(|other| other.id != *case))),
-            zone: inventory.zone(),
-            causes,
-            elsewhere: Some(elsewhere(&self.store, &inventory.host, since).await?),
-        }))
+        Ok(guard::holds(
+            &limits,
+            &Circumstances {
+                cases: Some(count(cases.iter().filter(|other| other.id != *case))),
+                zone: inventory.zone(),
+                causes,
+                elsewhere: Some(elsewhere(&self.store, &inventory.host, since).await?),
+            },
+        ))
     }
 }
 
 /// The limits as configured.
 pub(super) fn limits(config: &config::Response) -> Limits {
-    Limits { max_cases: config.max_cases, window: config.window, keep_hosts: config.keep_hosts }
+    Limits {
+        max_cases: config.max_cases,
+        window: config.window,
+        keep_hosts: config.keep_hosts,
+    }
 }
 
 /// Cases that act or have acted; one that is held by the limits has not.
 pub(super) fn count<'a>(cases: impl Iterator<Item = &'a Case>) -> u32 {
-    let acting = cases.filter(|case| !matches!(case.state, CaseState::Held { .. })).count();
+    let acting = cases
+        .filter(|case| !matches!(case.state, CaseState::Held { .. }))
+        .count();
     u32::try_from(acting).unwrap_or(u32::MAX)
 }
 
@@ -250,7 +294,11 @@ pub(super) fn words(findings: &[Finding]) -> String {
     if sorted.len() > 3 {
         words.push(format!("and {} more", sorted.len() - 3));
     }
-    if words.is_empty() { "no finding".to_owned() } else { words.join(", ") }
+    if words.is_empty() {
+        "no finding".to_owned()
+    } else {
+        words.join(", ")
+    }
 }
 
 /// What condemned other hosts since then.
@@ -282,7 +330,11 @@ async fn elsewhere(
 }
 
 fn seen(round: &Round) -> Earlier {
-    Earlier { verdict: round.verdict, round: round.id, at: round.finished_at }
+    Earlier {
+        verdict: round.verdict,
+        round: round.id,
+        at: round.finished_at,
+    }
 }
 
 fn opened(case: &NewCase, now: Timestamp) -> Event {

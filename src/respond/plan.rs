@@ -216,11 +216,17 @@ pub fn disabled_reason(case: &CaseId, cause: &str) -> String {
 
 fn recovery(wanted: config::Recovery, masakari: &Masakari, instances: &[PlannedInstance]) -> Recovery {
     let pause_masakari = matches!(masakari, Masakari::Host(_) | Masakari::NotKnown(_));
-    let nova = |because: String| Recovery::Nova { pause_masakari, because };
+    let nova = |because: String| Recovery::Nova {
+        pause_masakari,
+        because,
+    };
     if wanted == config::Recovery::Nova {
         return nova("response.recovery = \"nova\"".to_owned());
     }
-    let held = instances.iter().filter(|instance| instance.way == Way::Hold).count();
+    let held = instances
+        .iter()
+        .filter(|instance| instance.way == Way::Hold)
+        .count();
     if held > 0 {
         return nova(format!(
             "{held} of {} instances are left for a person, and Masakari would move every one",
@@ -258,7 +264,10 @@ fn steps(
     recovery: &Recovery,
     instances: &[PlannedInstance],
 ) -> Vec<PlannedStep> {
-    let held = instances.iter().filter(|instance| instance.way == Way::Hold).count();
+    let held = instances
+        .iter()
+        .filter(|instance| instance.way == Way::Hold)
+        .count();
     let moving = instances.len().saturating_sub(held);
     saga::steps(true)
         .into_iter()
@@ -268,12 +277,16 @@ fn steps(
                 Step::Plan | Step::Announce | Step::Close => step.meaning().to_owned(),
                 Step::Disable => format!("disable nova-compute on {host}"),
                 Step::Isolate => format!("add {host} to the host aggregate {quarantine}"),
-                Step::Fence if fence.is_empty() => format!("see {host} off; no fencing method is configured for it"),
+                Step::Fence if fence.is_empty() => {
+                    format!("see {host} off; no fencing method is configured for it")
+                }
                 Step::Fence => format!("power {host} off by {}, and see it off", fence.join(", then ")),
                 Step::ForceDown => format!("tell nova that {host} is down"),
                 Step::Evacuate => match recovery {
                     Recovery::Masakari { .. } => {
-                        format!("have Masakari evacuate {moving} instances; what it leaves is evacuated by nova")
+                        format!(
+                            "have Masakari evacuate {moving} instances; what it leaves is evacuated by nova"
+                        )
                     }
                     Recovery::Nova { .. } => format!("evacuate {moving} instances by nova, leave {held}"),
                 },
@@ -305,7 +318,11 @@ fn warnings(order: &Order<'_>, inventory: &Inventory) -> Vec<String> {
     if let Masakari::NotKnown(why) = &inventory.masakari {
         warnings.push(format!("Masakari could not be asked about the host: {why}"));
     }
-    for migration in inventory.migrations.iter().filter(|migration| may_come_back(migration)) {
+    for migration in inventory
+        .migrations
+        .iter()
+        .filter(|migration| may_come_back(migration))
+    {
         warnings.push(format!(
             "instance {} was resized or moved away from this host and waits for its owner's word; a revert would \
              bring it back: confirm it before",
@@ -316,7 +333,8 @@ fn warnings(order: &Order<'_>, inventory: &Inventory) -> Vec<String> {
 }
 
 fn may_come_back(migration: &Migration) -> bool {
-    matches!(migration.kind, MigrationKind::Cold | MigrationKind::Resize) && migration.phase() == Phase::Waiting
+    matches!(migration.kind, MigrationKind::Cold | MigrationKind::Resize)
+        && migration.phase() == Phase::Waiting
 }
 
 #[cfg(test)]

@@ -222,7 +222,16 @@ mod tests {
         steps(true)
             .into_iter()
             .enumerate()
-            .map(|(place, step)| (step, if place < done { StepState::Done } else { StepState::Pending }))
+            .map(|(place, step)| {
+                (
+                    step,
+                    if place < done {
+                        StepState::Done
+                    } else {
+                        StepState::Pending
+                    },
+                )
+            })
             .collect()
     }
 
@@ -259,19 +268,37 @@ mod tests {
 
     #[test]
     fn attempts_run_out_but_planning_waits_for_the_cloud() {
-        let again = || Outcome::<()>::Again { after: None, why: "503".into() };
-        assert_eq!(settle(Step::Disable, again(), 1, 3), Settled::Rest(Duration::from_secs(1), "503".into()));
-        assert_eq!(settle(Step::Disable, again(), 2, 3), Settled::Rest(Duration::from_secs(2), "503".into()));
+        let again = || Outcome::<()>::Again {
+            after: None,
+            why: "503".into(),
+        };
+        assert_eq!(
+            settle(Step::Disable, again(), 1, 3),
+            Settled::Rest(Duration::from_secs(1), "503".into())
+        );
+        assert_eq!(
+            settle(Step::Disable, again(), 2, 3),
+            Settled::Rest(Duration::from_secs(2), "503".into())
+        );
         assert!(matches!(settle(Step::Disable, again(), 3, 3), Settled::Stuck(why) if why.contains("503")));
-        assert_eq!(settle(Step::Plan, again(), 99, 3), Settled::Rest(LONGEST_PAUSE, "503".into()));
+        assert_eq!(
+            settle(Step::Plan, again(), 99, 3),
+            Settled::Rest(LONGEST_PAUSE, "503".into())
+        );
     }
 
     #[test]
     fn a_fence_cannot_be_skipped() {
         let skipped = || Outcome::<()>::Skipped("no method".into());
         assert!(matches!(settle(Step::Fence, skipped(), 1, 3), Settled::Stuck(_)));
-        assert!(matches!(settle(Step::ForceDown, skipped(), 1, 3), Settled::Stuck(_)));
-        assert!(matches!(settle(Step::Announce, skipped(), 1, 3), Settled::Finished(StepState::Skipped, ..)));
+        assert!(matches!(
+            settle(Step::ForceDown, skipped(), 1, 3),
+            Settled::Stuck(_)
+        ));
+        assert!(matches!(
+            settle(Step::Announce, skipped(), 1, 3),
+            Settled::Finished(StepState::Skipped, ..)
+        ));
     }
 
     fn state() -> impl Strategy<Value = StepState> {

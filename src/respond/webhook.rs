@@ -58,7 +58,11 @@ impl Respond {
 
     /// One look into the outbox.
     async fn deliver_due(&self, client: &Client, webhook: &Webhook) -> Result<(), crate::store::StoreError> {
-        for notification in self.store.take_notifications(self.clock.now(), AT_ONCE, HOLD).await? {
+        for notification in self
+            .store
+            .take_notifications(self.clock.now(), AT_ONCE, HOLD)
+            .await?
+        {
             let posted = post(client, webhook, &notification, self.clock.now()).await;
             let now = self.clock.now();
             match posted {
@@ -67,7 +71,12 @@ impl Respond {
                     let again = self.store.undelivered(&notification.key, &error, now).await?;
                     let key = &notification.key;
                     if again {
-                        tracing::warn!(key, error, attempt = notification.attempt, "notification not delivered");
+                        tracing::warn!(
+                            key,
+                            error,
+                            attempt = notification.attempt,
+                            "notification not delivered"
+                        );
                     } else {
                         tracing::error!(key, error, "notification given up; it stays in the store");
                     }
@@ -78,7 +87,12 @@ impl Respond {
     }
 }
 
-async fn post(client: &Client, webhook: &Webhook, notification: &Notification, now: Timestamp) -> Result<(), String> {
+async fn post(
+    client: &Client,
+    webhook: &Webhook,
+    notification: &Notification,
+    now: Timestamp,
+) -> Result<(), String> {
     let body = notification.payload.as_str().to_owned();
     let time = now.as_millis().div_euclid(1000).to_string();
     let mut request = client
@@ -89,10 +103,17 @@ async fn post(client: &Client, webhook: &Webhook, notification: &Notification, n
         .header("x-lazaret-timestamp", &time);
     if let Some(source) = &webhook.secret {
         let secret = source.read().map_err(|error| error.to_string())?;
-        request = request.header("x-lazaret-signature", signature(secret.expose().as_bytes(), &time, &body));
+        request = request.header(
+            "x-lazaret-signature",
+            signature(secret.expose().as_bytes(), &time, &body),
+        );
     }
     // The error's address may hold a token of the receiver's: it is left out.
-    let answer = request.body(body).send().await.map_err(|error| error.without_url().to_string())?;
+    let answer = request
+        .body(body)
+        .send()
+        .await
+        .map_err(|error| error.without_url().to_string())?;
     match answer.status() {
         status if status.is_success() => Ok(()),
         status => Err(format!("the receiver answered {status}")),
@@ -120,8 +141,8 @@ mod tests {
     use crate::config::FenceTimes;
     use crate::config::secret::{Secret, SecretSource};
     use crate::openstack::scripted::{Server, answer};
-    use crate::respond::notify::{Event, Kind};
     use crate::respond::Fencing;
+    use crate::respond::notify::{Event, Kind};
     use crate::respond::tests::response;
     use crate::store::Store;
 
@@ -134,7 +155,10 @@ mod tests {
             signature(b"Jefe", "1795243380", "{}"),
             "sha256=03bb9a611f43961aef5f773f02ee47fdbec7e221e9a6ab08a604bf52ae6116ba"
         );
-        assert_ne!(signature(b"Jefe", "1795243381", "{}"), signature(b"Jefe", "1795243380", "{}"));
+        assert_ne!(
+            signature(b"Jefe", "1795243381", "{}"),
+            signature(b"Jefe", "1795243380", "{}")
+        );
     }
 
     #[tokio::test]
@@ -144,7 +168,14 @@ mod tests {
         let tried = Arc::new(AtomicUsize::new(0));
         let seen = Arc::clone(&tried);
         let server = Server::start(move |_| {
-            answer(if seen.fetch_add(1, Ordering::SeqCst) == 0 { 503 } else { 204 }, "")
+            answer(
+                if seen.fetch_add(1, Ordering::SeqCst) == 0 {
+                    503
+                } else {
+                    204
+                },
+                "",
+            )
         })
         .await;
         let clock = Arc::new(ManualClock::new(Timestamp::from_millis(1_795_243_380_000)));
@@ -155,7 +186,14 @@ mod tests {
             heartbeat_silence: Duration::ZERO,
         };
         let fencing = Fencing::new(BTreeMap::new(), &times);
-        let respond = Respond::new(store.clone(), None, response(), fencing, clock.clone(), "a".into());
+        let respond = Respond::new(
+            store.clone(),
+            None,
+            response(),
+            fencing,
+            clock.clone(),
+            "a".into(),
+        );
         let webhook = Webhook {
             url: server.url.parse().unwrap(),
             secret: Some(SecretSource::Inline(Secret::new("Jefe".into()))),
@@ -172,11 +210,18 @@ mod tests {
         respond.deliver_due(&client, &webhook).await.unwrap();
         clock.advance(Duration::from_secs(7200));
         respond.deliver_due(&client, &webhook).await.unwrap();
-        assert_eq!(tried.load(Ordering::SeqCst), 2, "tried again once, then it had arrived");
+        assert_eq!(
+            tried.load(Ordering::SeqCst),
+            2,
+            "tried again once, then it had arrived"
+        );
 
         let request = server.last();
         let time = request.header("x-lazaret-timestamp").unwrap();
-        assert_eq!(request.header("x-lazaret-signature").unwrap(), signature(b"Jefe", time, &request.body));
+        assert_eq!(
+            request.header("x-lazaret-signature").unwrap(),
+            signature(b"Jefe", time, &request.body)
+        );
         assert_eq!(request.header("x-lazaret-id").unwrap(), event.id);
         assert_eq!(serde_json::from_str::<Event>(&request.body).unwrap(), event);
     }

@@ -334,7 +334,20 @@ async fn a_system_may_be_named_by_its_whole_path() {
 #[tokio::test]
 async fn a_bmcs_words_are_cut_and_cannot_drive_a_terminal() {
     let long: &'static str = String::leak(format!("\"\\u001b[2J{}\"", "x".repeat(5000)));
-    let server = Bmc { allowed: Some(long), ..Bmc::default() }.start().await;
-    let words = Redfish::new(target(&server)).unwrap().ask_off().await.unwrap_err().to_string();
-    assert!(words.contains("[2Jxxx") && !words.contains('\u{1b}') && words.len() < 500, "{words}");
+    let server = Bmc {
+        allowed: Some(long),
+        ..Bmc::default()
+    }
+    .start()
+    .await;
+    let words = Redfish::new(target(&server))
+        .unwrap()
+        .ask_off()
+        .await
+        .unwrap_err()
+        .to_string();
+    assert!(
+        words.contains("[2Jxxx") && !words.contains('\u{1b}') && words.len() < 500,
+        "{words}"
+    );
 }

@@ -42,7 +42,14 @@ fn host() -> HostName {
 }
 
 fn entry(seq: i64, seconds: i64, step: &str, phase: Phase, says: &str) -> JournalEntry {
-    JournalEntry { seq, at: at(seconds), step: step.into(), phase, epoch: 1, detail: Entry::says(says).json() }
+    JournalEntry {
+        seq,
+        at: at(seconds),
+        step: step.into(),
+        phase,
+        epoch: 1,
+        detail: Entry::says(says).json(),
+    }
 }
 
 fn instance(n: u8, name: &str, way: Way, state: &str, to: Option<&str>) -> CaseInstance {
@@ -55,7 +62,11 @@ fn instance(n: u8, name: &str, way: Way, state: &str, to: Option<&str>) -> CaseI
         locked: false,
         volumes: vec![],
         way,
-        data: if way == Way::Hold { Data::Local } else { Data::OnVolumes },
+        data: if way == Way::Hold {
+            Data::Local
+        } else {
+            Data::OnVolumes
+        },
         because: "because".into(),
     };
     let mut recorded = planned.recorded(&host());
@@ -67,13 +78,18 @@ fn instance(n: u8, name: &str, way: Way, state: &str, to: Option<&str>) -> CaseI
 /// A closed case in which everything that a tenant or a host can name is hostile.
 pub(in crate::report) fn hostile() -> Report {
     let code = *Code::ALL.first().unwrap();
-    let finding = Finding { gravity: Verdict::Contraindicated, ..Finding::new(code, EVIL) }
-        .expected("aa".repeat(32))
-        .found(EVIL);
+    let finding = Finding {
+        gravity: Verdict::Contraindicated,
+        ..Finding::new(code, EVIL)
+    }
+    .expected("aa".repeat(32))
+    .found(EVIL);
     let case = Case {
         id: "q-20261121-7f3a2c".parse().unwrap(),
         host: host(),
-        state: CaseState::Closed { reason: "2 of 3 instances elsewhere, 1 left for a person".into() },
+        state: CaseState::Closed {
+            reason: "2 of 3 instances elsewhere, 1 left for a person".into(),
+        },
         mode: ResponseMode::Enforce,
         cause: format!("{} ({EVIL})", code.as_str()),
         opened_at: at(2),
@@ -85,16 +101,37 @@ pub(in crate::report) fn hostile() -> Report {
         plan: Json::empty(),
         outcome: None,
     };
-    let rounds = [("condemned", round(1, 0, std::slice::from_ref(&finding))), ("confirmed", round(2, 2, &[finding]))];
+    let rounds = [
+        ("condemned", round(1, 0, std::slice::from_ref(&finding))),
+        ("confirmed", round(2, 2, &[finding])),
+    ];
     let journal = [
         entry(1, 2, "disable", Phase::Before, "keep new instances off the host"),
         entry(2, 3, "disable", Phase::After, "nova-compute on cmp-1 disabled"),
-        entry(3, 4, "isolate", Phase::After, "cmp-1 joined the host aggregate lazaret-quarantine"),
+        entry(
+            3,
+            4,
+            "isolate",
+            Phase::After,
+            "cmp-1 joined the host aggregate lazaret-quarantine",
+        ),
         entry(4, 8, "fence", Phase::Error, &format!("redfish: {EVIL}")),
-        entry(5, 31, "fence", Phase::After, "cmp-1 seen off by redfish; heartbeat unchanged for 25.0 s"),
+        entry(
+            5,
+            31,
+            "fence",
+            Phase::After,
+            "cmp-1 seen off by redfish; heartbeat unchanged for 25.0 s",
+        ),
         entry(6, 32, "force-down", Phase::After, "nova takes cmp-1 for down"),
         entry(7, 33, "evacuate", Phase::Note, "Masakari works on a notification"),
-        entry(8, 60, "evacuate", Phase::After, "2 of 3 instances elsewhere, 1 left for a person"),
+        entry(
+            8,
+            60,
+            "evacuate",
+            Phase::After,
+            "2 of 3 instances elsewhere, 1 left for a person",
+        ),
     ];
     let instances = [
         instance(1, "web-1", Way::Evacuate, "moved", Some("cmp-2")),
@@ -107,23 +144,50 @@ pub(in crate::report) fn hostile() -> Report {
 #[test]
 fn the_report_tells_the_whole_story() {
     let report = hostile();
-    assert_eq!(report.findings.len(), 1, "the same finding of both rounds is told once");
+    assert_eq!(
+        report.findings.len(),
+        1,
+        "the same finding of both rounds is told once"
+    );
     assert!(!report.findings[0].meaning.is_empty() && !report.findings[0].remedy.is_empty());
     assert_eq!(report.seconds_to("disable"), Some(3.0));
     assert_eq!(report.seconds_to("fence"), Some(31.0));
     assert_eq!(report.seconds_to("isolate-not"), None);
     let seconds: Vec<f64> = report.timeline.iter().map(|moment| moment.seconds).collect();
     assert!(seconds.is_sorted(), "{seconds:?}");
-    assert_eq!(report.timeline.iter().filter(|moment| moment.kind == "trouble").count(), 1);
-    assert!(!report.timeline.iter().any(|moment| moment.what.contains("keep new")), "intentions are not told");
+    assert_eq!(
+        report
+            .timeline
+            .iter()
+            .filter(|moment| moment.kind == "trouble")
+            .count(),
+        1
+    );
+    assert!(
+        !report
+            .timeline
+            .iter()
+            .any(|moment| moment.what.contains("keep new")),
+        "intentions are not told"
+    );
 
-    let [moved, held, gone] = report.instances.as_slice() else { panic!() };
+    let [moved, held, gone] = report.instances.as_slice() else {
+        panic!()
+    };
     assert_eq!(moved.is_on, Some("cmp-2".parse().unwrap()));
     assert!(moved.disk.contains("kept"));
-    assert_eq!((held.is_on.as_ref(), held.disk.as_str()), (Some(&host()), "untouched, where it was"));
+    assert_eq!(
+        (held.is_on.as_ref(), held.disk.as_str()),
+        (Some(&host()), "untouched, where it was")
+    );
     assert_eq!(gone.is_on, None);
     assert_eq!(report.evidence.len(), 2);
-    assert!(report.rotate.iter().any(|credential| credential.from.contains("transport_url")));
+    assert!(
+        report
+            .rotate
+            .iter()
+            .any(|credential| credential.from.contains("transport_url"))
+    );
     assert!(report.integrity.contains("integrity unknown"));
 }
 
@@ -133,10 +197,30 @@ fn json_can_be_read_back_and_has_the_documented_fields() {
     assert_eq!(serde_json::from_str::<Report>(&report.json()).unwrap(), report);
     let value: serde_json::Value = serde_json::from_str(&report.json()).unwrap();
     let fields: Vec<&str> = value.as_object().unwrap().keys().map(String::as_str).collect();
-    assert_eq!(fields, [
-        "format", "case", "host", "state", "reason", "mode", "cause", "opened_at", "closed_at", "approved_by",
-        "integrity", "findings", "timeline", "recovery", "warnings", "instances", "evidence", "replay", "rotate",
-    ]);
+    assert_eq!(
+        fields,
+        [
+            "format",
+            "case",
+            "host",
+            "state",
+            "reason",
+            "mode",
+            "cause",
+            "opened_at",
+            "closed_at",
+            "approved_by",
+            "integrity",
+            "findings",
+            "timeline",
+            "recovery",
+            "warnings",
+            "instances",
+            "evidence",
+            "replay",
+            "rotate",
+        ]
+    );
     assert_eq!(value["format"], json!(1));
 }
 
@@ -161,7 +245,10 @@ fn the_plan_says_who_recovers() {
         quarantined_before: vec![],
         aggregates: vec![],
         fence: vec![],
-        recovery: Recovery::Nova { pause_masakari: true, because: "1 of 3 instances are left".into() },
+        recovery: Recovery::Nova {
+            pause_masakari: true,
+            because: "1 of 3 instances are left".into(),
+        },
         local_disk: LocalDisk::Hold,
         instances: vec![],
         warnings: vec!["look".into()],
@@ -179,6 +266,8 @@ fn the_plan_says_who_recovers() {
 #[test]
 #[ignore = "writes a file: REPORT_HTML=/tmp/report.html cargo test -p lazaret report -- --ignored"]
 fn write_the_page_to_look_at_it() {
-    let Ok(path) = std::env::var("REPORT_HTML") else { return };
+    let Ok(path) = std::env::var("REPORT_HTML") else {
+        return;
+    };
     std::fs::write(path, hostile().html()).unwrap();
 }

@@ -19,11 +19,23 @@ const ALL: [Kind; 10] = [
 
 #[test]
 fn the_documented_example_is_an_event_word_for_word() {
-    let example = DOCUMENT.split("```json").nth(1).unwrap().split("```").next().unwrap();
+    let example = DOCUMENT
+        .split("```json")
+        .nth(1)
+        .unwrap()
+        .split("```")
+        .next()
+        .unwrap();
     let event: Event = serde_json::from_str(example).unwrap();
     let case = "q-20261121-7f3a2c".parse().unwrap();
     let summary = "cmp-1 fails attestation: ima-digest-unknown (/usr/bin/backdoor)".to_owned();
-    let ours = Event::case(Kind::CaseOpened, &case, &"cmp-1".parse().unwrap(), summary, event.at);
+    let ours = Event::case(
+        Kind::CaseOpened,
+        &case,
+        &"cmp-1".parse().unwrap(),
+        summary,
+        event.at,
+    );
     assert_eq!(event, ours);
     let queued: Event = ours.queued().payload.read().unwrap();
     assert_eq!(queued, ours);
@@ -37,13 +49,21 @@ fn every_event_is_documented_with_its_severity() {
         assert!(DOCUMENT.contains(&row), "{row} is missing");
         assert_eq!(serde_json::to_value(kind).unwrap(), kind.as_str());
     }
-    assert_eq!(DOCUMENT.matches("\n| `").count(), ALL.len() + 4, "rows of headers and of events");
+    assert_eq!(
+        DOCUMENT.matches("\n| `").count(),
+        ALL.len() + 4,
+        "rows of headers and of events"
+    );
 }
 
 #[test]
 fn what_happens_once_is_told_once_and_what_may_happen_again_each_time() {
     let (case, host) = ("q-20261121-7f3a2c".parse().unwrap(), "cmp-1".parse().unwrap());
-    let key = |kind, at| Event::case(kind, &case, &host, String::new(), Timestamp::from_millis(at)).queued().key;
+    let key = |kind, at| {
+        Event::case(kind, &case, &host, String::new(), Timestamp::from_millis(at))
+            .queued()
+            .key
+    };
     assert_eq!(key(Kind::CaseOpened, 1), key(Kind::CaseOpened, 2));
     assert_ne!(key(Kind::CaseStuck, 1), key(Kind::CaseStuck, 2));
     assert_ne!(key(Kind::CaseOpened, 1), key(Kind::CaseClosed, 1));

@@ -81,7 +81,10 @@ fn segment(enabled: bool, on_maintenance: bool) -> Masakari {
 fn inventory(instances: Vec<Server>, masakari: Masakari) -> Inventory {
     Inventory {
         host: host(1),
-        services: ComputeServices { known: (1..=3).map(service).collect(), not_known: vec![] },
+        services: ComputeServices {
+            known: (1..=3).map(service).collect(),
+            not_known: vec![],
+        },
         aggregates: vec![],
         instances,
         migrations: vec![],
@@ -122,22 +125,79 @@ fn plan(recovery: config::Recovery, local_disk: LocalDisk, inventory: &Inventory
 #[test]
 fn who_recovers_and_why() {
     use config::Recovery::{Masakari as M, Nova as N};
-    let local = || Server { image: Some("i".into()), ..server(2) };
+    let local = || Server {
+        image: Some("i".into()),
+        ..server(2)
+    };
     for (wanted, masakari, instances, by_masakari, pause, words) in [
-        (M, segment(true, false), vec![server(1)], true, false, "recovers by auto"),
-        (N, segment(true, false), vec![server(1)], false, true, "response.recovery"),
-        (N, Masakari::Absent, vec![server(1)], false, false, "response.recovery"),
-        (M, segment(true, false), vec![server(1), local()], false, true, "1 of 2 instances are left"),
+        (
+            M,
+            segment(true, false),
+            vec![server(1)],
+            true,
+            false,
+            "recovers by auto",
+        ),
+        (
+            N,
+            segment(true, false),
+            vec![server(1)],
+            false,
+            true,
+            "response.recovery",
+        ),
+        (
+            N,
+            Masakari::Absent,
+            vec![server(1)],
+            false,
+            false,
+            "response.recovery",
+        ),
+        (
+            M,
+            segment(true, false),
+            vec![server(1), local()],
+            false,
+            true,
+            "1 of 2 instances are left",
+        ),
         (M, segment(false, false), vec![server(1)], false, true, "disabled"),
-        (M, segment(true, true), vec![server(1)], false, true, "maintenance"),
-        (M, Masakari::NoSegment, vec![server(1)], false, false, "no segment"),
+        (
+            M,
+            segment(true, true),
+            vec![server(1)],
+            false,
+            true,
+            "maintenance",
+        ),
+        (
+            M,
+            Masakari::NoSegment,
+            vec![server(1)],
+            false,
+            false,
+            "no segment",
+        ),
         (M, Masakari::Absent, vec![server(1)], false, false, "no Masakari"),
-        (M, Masakari::NotKnown("503".into()), vec![server(1)], true, false, "503"),
+        (
+            M,
+            Masakari::NotKnown("503".into()),
+            vec![server(1)],
+            true,
+            false,
+            "503",
+        ),
     ] {
         let plan = plan(wanted, LocalDisk::Hold, &inventory(instances, masakari));
         match &plan.recovery {
-            Recovery::Masakari { because, .. } => assert!(by_masakari && because.contains(words), "{because}"),
-            Recovery::Nova { because, pause_masakari } => {
+            Recovery::Masakari { because, .. } => {
+                assert!(by_masakari && because.contains(words), "{because}")
+            }
+            Recovery::Nova {
+                because,
+                pause_masakari,
+            } => {
                 assert!(!by_masakari && because.contains(words), "{words}: {because}");
                 assert_eq!(*pause_masakari, pause, "{words}");
             }
@@ -153,22 +213,67 @@ fn each_instance_has_its_way_out_and_its_datas_fate() {
         server
     };
     let spec = |key: &str| flavor(&|flavor| drop(flavor.extra_specs.insert(key.to_owned(), "2.0".into())));
-    let state = |vm_state: &str| Server { vm_state: vm_state.into(), ..server(1) };
-    let local = || Server { image: Some("i".into()), ..server(1) };
+    let state = |vm_state: &str| Server {
+        vm_state: vm_state.into(),
+        ..server(1)
+    };
+    let local = || Server {
+        image: Some("i".into()),
+        ..server(1)
+    };
     use LocalDisk::{Hold as KeepLocal, Rebuild};
     for (what, server, local_disk, way, data) in [
         ("volume", server(1), KeepLocal, Way::Evacuate, Data::OnVolumes),
-        ("stopped", state("stopped"), KeepLocal, Way::Evacuate, Data::OnVolumes),
+        (
+            "stopped",
+            state("stopped"),
+            KeepLocal,
+            Way::Evacuate,
+            Data::OnVolumes,
+        ),
         ("error", state("error"), KeepLocal, Way::Evacuate, Data::OnVolumes),
-        ("locked", Server { locked: true, ..server(1) }, KeepLocal, Way::Evacuate, Data::OnVolumes),
+        (
+            "locked",
+            Server {
+                locked: true,
+                ..server(1)
+            },
+            KeepLocal,
+            Way::Evacuate,
+            Data::OnVolumes,
+        ),
         ("paused", state("paused"), Rebuild, Way::Hold, Data::OnVolumes),
         ("building", state("building"), Rebuild, Way::Hold, Data::OnVolumes),
-        ("vTPM", spec("hw:tpm_version"), Rebuild, Way::Hold, Data::OnVolumes),
-        ("accelerator", spec("accel:device_profile"), Rebuild, Way::Hold, Data::OnVolumes),
+        (
+            "vTPM",
+            spec("hw:tpm_version"),
+            Rebuild,
+            Way::Hold,
+            Data::OnVolumes,
+        ),
+        (
+            "accelerator",
+            spec("accel:device_profile"),
+            Rebuild,
+            Way::Hold,
+            Data::OnVolumes,
+        ),
         ("local, hold", local(), KeepLocal, Way::Hold, Data::Local),
         ("local, rebuild", local(), Rebuild, Way::Evacuate, Data::Local),
-        ("ephemeral, hold", flavor(&|f| f.ephemeral_gb = 1), KeepLocal, Way::Hold, Data::PartlyLocal),
-        ("swap, rebuild", flavor(&|f| f.swap_mb = 1), Rebuild, Way::Evacuate, Data::PartlyLocal),
+        (
+            "ephemeral, hold",
+            flavor(&|f| f.ephemeral_gb = 1),
+            KeepLocal,
+            Way::Hold,
+            Data::PartlyLocal,
+        ),
+        (
+            "swap, rebuild",
+            flavor(&|f| f.swap_mb = 1),
+            Rebuild,
+            Way::Evacuate,
+            Data::PartlyLocal,
+        ),
     ] {
         let planned = PlannedInstance::of(&server, local_disk);
         assert_eq!((planned.way, planned.data), (way, data), "{what}: {planned:?}");
@@ -182,8 +287,18 @@ fn each_instance_has_its_way_out_and_its_datas_fate() {
 fn a_plan_warns_of_what_a_person_should_know() {
     let mut inventory = inventory(vec![], Masakari::Absent);
     inventory.aggregates = vec![
-        Aggregate { id: 1, name: "quarantine".into(), availability_zone: Some("az".into()), hosts: vec![host(3)] },
-        Aggregate { id: 2, name: "ssd".into(), availability_zone: None, hosts: vec![host(1)] },
+        Aggregate {
+            id: 1,
+            name: "quarantine".into(),
+            availability_zone: Some("az".into()),
+            hosts: vec![host(3)],
+        },
+        Aggregate {
+            id: 2,
+            name: "ssd".into(),
+            availability_zone: None,
+            hosts: vec![host(1)],
+        },
     ];
     inventory.migrations = vec![Migration {
         uuid: "m".into(),
@@ -200,7 +315,11 @@ fn a_plan_warns_of_what_a_person_should_know() {
     let plan = plan(config::Recovery::Nova, LocalDisk::Hold, &inventory);
     assert_eq!(plan.warnings.len(), 2, "{:?}", plan.warnings);
     assert!(plan.warnings[0].contains("availability zone az") && plan.warnings[1].contains("confirm"));
-    assert_eq!(plan.aggregates.len(), 1, "the memberships that a release compares with");
+    assert_eq!(
+        plan.aggregates.len(),
+        1,
+        "the memberships that a release compares with"
+    );
     assert_eq!(plan.quarantined_before, [host(3)]);
 }
 
@@ -210,9 +329,17 @@ fn a_host_without_a_service_has_no_plan() {
     inventory.services.known.remove(0);
     let case = "q-20261121-7f3a2c".parse().unwrap();
     let response = response(config::Recovery::Nova, LocalDisk::Hold);
-    let order =
-        Order { case: &case, cause: "x", response: &response, fence: vec![], now: Timestamp::from_millis(0) };
-    assert_eq!(Plan::make(&order, &inventory, vec![]), Err(NoPlan::NoService(host(1))));
+    let order = Order {
+        case: &case,
+        cause: "x",
+        response: &response,
+        fence: vec![],
+        now: Timestamp::from_millis(0),
+    };
+    assert_eq!(
+        Plan::make(&order, &inventory, vec![]),
+        Err(NoPlan::NoService(host(1)))
+    );
     assert_eq!(inventory.zone(), None);
 }
 

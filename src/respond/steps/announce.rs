@@ -15,9 +15,16 @@ pub(super) async fn ensure(context: &Context<'_>, plan: &Plan) -> Result<Outcome
     let case = context.case;
     let respond = context.respond;
     let limits = limits(&respond.config);
-    let cases = respond.store.cases_opened_since(case.opened_at.minus(limits.window)).await?;
+    let cases = respond
+        .store
+        .cases_opened_since(case.opened_at.minus(limits.window))
+        .await?;
     // Cases are served in the order of their opening; of two at the same instant, the smaller id is first.
-    let first = count(cases.iter().filter(|other| (other.opened_at, &other.id) < (case.opened_at, &case.id)));
+    let first = count(
+        cases
+            .iter()
+            .filter(|other| (other.opened_at, &other.id) < (case.opened_at, &case.id)),
+    );
     let allowed = super::plan::approved(context) || (!plan.holds.is_empty() && case.approved_by.is_some());
     if first >= limits.max_cases && !allowed {
         let hold = Hold::TooManyCases {
@@ -25,9 +32,19 @@ pub(super) async fn ensure(context: &Context<'_>, plan: &Plan) -> Result<Outcome
             max_cases: limits.max_cases,
             window_s: limits.window.as_secs(),
         };
-        context.note(Step::Announce, &Entry::with(hold.to_string(), &json!({ "holds": [hold] }))).await?;
+        context
+            .note(
+                Step::Announce,
+                &Entry::with(hold.to_string(), &json!({ "holds": [hold] })),
+            )
+            .await?;
         return Ok(Outcome::Held(hold.to_string()));
     }
-    context.tell(Kind::CaseOpened, format!("{} fails attestation: {}", case.host, case.cause)).await?;
+    context
+        .tell(
+            Kind::CaseOpened,
+            format!("{} fails attestation: {}", case.host, case.cause),
+        )
+        .await?;
     Ok(Outcome::Done(Entry::says("people are told")))
 }

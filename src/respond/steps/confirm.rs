@@ -29,7 +29,10 @@ pub(super) async fn ensure(context: &Context<'_>, plan: &Plan) -> Result<Outcome
         .map(|known| format!("{} ({}) is {}", known.id, known.name, known.state))
         .collect();
     if !open.is_empty() {
-        return Ok(Outcome::Again { after: None, why: format!("nova does not show all instances elsewhere: {}", open.join(", ")) });
+        return Ok(Outcome::Again {
+            after: None,
+            why: format!("nova does not show all instances elsewhere: {}", open.join(", ")),
+        });
     }
     keep_out(context, plan).await?;
     take_strays_out(context, plan).await?;
@@ -47,13 +50,29 @@ async fn keep_out(context: &Context<'_>, plan: &Plan) -> Result<(), Trouble> {
         "nova-compute on {} was {}, {}, reason \"{reason}\"; put back",
         service.host,
         if service.enabled { "ENABLED" } else { "disabled" },
-        if service.forced_down { "forced down" } else { "NOT FORCED DOWN" },
+        if service.forced_down {
+            "forced down"
+        } else {
+            "NOT FORCED DOWN"
+        },
     );
     if service.forced_down {
-        unless_look(context.cloud.disable(&service, &plan.disabled_reason).await.map(drop))?;
+        unless_look(
+            context
+                .cloud
+                .disable(&service, &plan.disabled_reason)
+                .await
+                .map(drop),
+        )?;
     } else {
         let fenced = super::fence::proof(context).await?;
-        unless_look(context.cloud.force_down(&fenced, &service, &plan.disabled_reason).await.map(drop))?;
+        unless_look(
+            context
+                .cloud
+                .force_down(&fenced, &service, &plan.disabled_reason)
+                .await
+                .map(drop),
+        )?;
     }
     let service = context.service().await?;
     if !is_ours(&service, plan) || !service.forced_down {
@@ -70,11 +89,17 @@ async fn take_strays_out(context: &Context<'_>, plan: &Plan) -> Result<(), Troub
         return Ok(());
     };
     for host in &aggregate.hosts {
-        if *host == context.case.host || plan.quarantined_before.contains(host) || has_case(context, host).await? {
+        if *host == context.case.host
+            || plan.quarantined_before.contains(host)
+            || has_case(context, host).await?
+        {
             continue;
         }
         context.cloud.leave_aggregate(&aggregate, host).await?;
-        let words = format!("{host} was found in the quarantine aggregate {} without a case, and taken out", aggregate.name);
+        let words = format!(
+            "{host} was found in the quarantine aggregate {} without a case, and taken out",
+            aggregate.name
+        );
         context.tell(Kind::StrayHost, words.clone()).await?;
         context.note(Step::Confirm, &Entry::says(words)).await?;
     }
@@ -83,6 +108,9 @@ async fn take_strays_out(context: &Context<'_>, plan: &Plan) -> Result<(), Troub
 
 async fn has_case(context: &Context<'_>, host: &HostName) -> Result<bool, Trouble> {
     let store = &context.respond.store;
-    let quarantined = store.host(host).await?.is_some_and(|host| host.quarantined_by.is_some());
+    let quarantined = store
+        .host(host)
+        .await?
+        .is_some_and(|host| host.quarantined_by.is_some());
     Ok(quarantined || store.unclosed_case(host).await?.is_some())
 }

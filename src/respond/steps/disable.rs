@@ -12,12 +12,21 @@ pub(super) async fn ensure(context: &Context<'_>, plan: &Plan) -> Result<Outcome
         return Ok(done("was disabled by this case already", &service));
     }
     // It may have taken effect whatever the answer: nova asks the host before it answers.
-    unless_look(context.cloud.disable(&service, &plan.disabled_reason).await.map(drop))?;
+    unless_look(
+        context
+            .cloud
+            .disable(&service, &plan.disabled_reason)
+            .await
+            .map(drop),
+    )?;
     let service = context.service().await?;
     if is_ours(&service, plan) {
         return Ok(done("disabled", &service));
     }
-    Ok(Outcome::Again { after: None, why: "nova still shows the compute service enabled".to_owned() })
+    Ok(Outcome::Again {
+        after: None,
+        why: "nova still shows the compute service enabled".to_owned(),
+    })
 }
 
 /// Whether the service is disabled with this case's own reason.
@@ -27,7 +36,10 @@ pub(super) fn is_ours(service: &ComputeService, plan: &Plan) -> bool {
 
 fn done(words: &str, service: &ComputeService) -> Outcome {
     let reason = service.disabled_reason.as_deref().unwrap_or_default();
-    Outcome::Done(Entry::says(format!("nova-compute on {} {words}, reason \"{reason}\"", service.host)))
+    Outcome::Done(Entry::says(format!(
+        "nova-compute on {} {words}, reason \"{reason}\"",
+        service.host
+    )))
 }
 
 /// An error that only says "look" is not the end of a step.

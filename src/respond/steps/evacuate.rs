@@ -21,10 +21,15 @@ pub(super) async fn ensure(context: &Context<'_>, plan: &Plan) -> Result<Outcome
 async fn by_masakari(context: &Context<'_>, plan: &Plan, fenced: &Fenced) -> Result<Outcome, Trouble> {
     let view = View::read(context.cloud, fenced.host()).await?;
     let recorded = watch::with_newcomers(context, plan, &view).await?;
-    let held = recorded.iter().filter(|known| known.fate == Way::Hold.as_str()).count();
+    let held = recorded
+        .iter()
+        .filter(|known| known.fate == Way::Hold.as_str())
+        .count();
     if held > 0 && masakari::known(context).await?.is_none() {
         // The plan's own rule, for an instance that landed while it was made.
-        let words = format!("{held} instances that came later are left for a person; Masakari would move them: by nova");
+        let words = format!(
+            "{held} instances that came later are left for a person; Masakari would move them: by nova"
+        );
         context.note(Step::Evacuate, &Entry::says(words)).await?;
         return by_nova(context, plan, fenced, true).await;
     }
@@ -32,7 +37,9 @@ async fn by_masakari(context: &Context<'_>, plan: &Plan, fenced: &Fenced) -> Res
         Handled::Settled(words) => Ok(Outcome::Done(Entry::says(words))),
         Handled::Ended(outcome) => Ok(outcome),
         Handled::Left(words) => {
-            context.note(Step::Evacuate, &Entry::says(format!("{words}; the rest by nova"))).await?;
+            context
+                .note(Step::Evacuate, &Entry::says(format!("{words}; the rest by nova")))
+                .await?;
             by_nova(context, plan, fenced, true).await
         }
     }

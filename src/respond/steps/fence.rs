@@ -68,20 +68,35 @@ async fn look(context: &Context<'_>) -> Result<Arc<Fenced>, Trouble> {
     let off = match fence.methods.power_off(fencing.off()).await {
         Ok(off) => off,
         Err(failed) => {
-            let suspicious = failed.attempts.iter().filter_map(|attempt| attempt.outcome.as_ref().err());
+            let suspicious = failed
+                .attempts
+                .iter()
+                .filter_map(|attempt| attempt.outcome.as_ref().err());
             tampering(context, suspicious).await?;
-            return Err(ended(Outcome::Again { after: None, why: failed.to_string() }));
+            return Err(ended(Outcome::Again {
+                after: None,
+                why: failed.to_string(),
+            }));
         }
     };
     let tried: Vec<String> = off.attempts.iter().map(ToString::to_string).collect();
-    tampering(context, off.attempts.iter().filter_map(|attempt| attempt.outcome.as_ref().err())).await?;
+    tampering(
+        context,
+        off.attempts
+            .iter()
+            .filter_map(|attempt| attempt.outcome.as_ref().err()),
+    )
+    .await?;
     context.note(Step::Fence, &Entry::says(tried.join("; "))).await?;
     // Where the agent is pinned *now*: an address from before it was enrolled again would be silent, and prove nothing.
     let agent = match context.respond.store.host(host).await? {
         Some(known) => AgentPort::of(&known.enrolled.agent_url, fence.agent.timeout),
         None => fence.agent.clone(),
     };
-    match fencing.observe(fence, off.by, &agent, context.cloud, &context.respond.clock).await {
+    match fencing
+        .observe(fence, off.by, &agent, context.cloud, &context.respond.clock)
+        .await
+    {
         Ok(fenced) => {
             let fenced = Arc::new(fenced);
             match context.proof.lock() {
@@ -94,7 +109,10 @@ async fn look(context: &Context<'_>) -> Result<Arc<Fenced>, Trouble> {
             if not.contradicts() {
                 context.tell(Kind::TamperingSuspected, not.to_string()).await?;
             }
-            Err(ended(Outcome::Again { after: None, why: not.to_string() }))
+            Err(ended(Outcome::Again {
+                after: None,
+                why: not.to_string(),
+            }))
         }
     }
 }

@@ -12,12 +12,23 @@ pub(super) async fn ensure(context: &Context<'_>, plan: &Plan) -> Result<Outcome
     let fenced = super::fence::proof(context).await?;
     let service = context.service().await?;
     if service.forced_down && !service.enabled {
-        return Ok(Outcome::Done(Entry::says(format!("nova takes {host} for down already"))));
+        return Ok(Outcome::Done(Entry::says(format!(
+            "nova takes {host} for down already"
+        ))));
     }
-    unless_look(context.cloud.force_down(&fenced, &service, &plan.disabled_reason).await.map(drop))?;
+    unless_look(
+        context
+            .cloud
+            .force_down(&fenced, &service, &plan.disabled_reason)
+            .await
+            .map(drop),
+    )?;
     let service = context.service().await?;
     if service.forced_down && !service.enabled {
         return Ok(Outcome::Done(Entry::says(format!("nova takes {host} for down"))));
     }
-    Ok(Outcome::Again { after: None, why: format!("nova does not take {host} for down yet") })
+    Ok(Outcome::Again {
+        after: None,
+        why: format!("nova does not take {host} for down yet"),
+    })
 }

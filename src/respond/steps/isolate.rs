@@ -13,7 +13,9 @@ pub(super) async fn ensure(context: &Context<'_>, plan: &Plan) -> Result<Outcome
     let name = &plan.quarantine_aggregate;
     let aggregate = context.cloud.ensure_aggregate(name).await?;
     if aggregate.has(host) {
-        return Ok(Outcome::Done(Entry::says(format!("{host} is in the host aggregate {name} already"))));
+        return Ok(Outcome::Done(Entry::says(format!(
+            "{host} is in the host aggregate {name} already"
+        ))));
     }
     match context.cloud.join_aggregate(&aggregate, host).await.map(drop) {
         Err(Error::Conflict(answer)) => Ok(Outcome::Stuck(format!(
@@ -22,10 +24,13 @@ pub(super) async fn ensure(context: &Context<'_>, plan: &Plan) -> Result<Outcome
         result => {
             super::disable::unless_look(result)?;
             match context.cloud.aggregate(name).await? {
-                Some(aggregate) if aggregate.has(host) => {
-                    Ok(Outcome::Done(Entry::says(format!("{host} joined the host aggregate {name}"))))
-                }
-                _ => Ok(Outcome::Again { after: None, why: format!("nova does not show {host} in {name} yet") }),
+                Some(aggregate) if aggregate.has(host) => Ok(Outcome::Done(Entry::says(format!(
+                    "{host} joined the host aggregate {name}"
+                )))),
+                _ => Ok(Outcome::Again {
+                    after: None,
+                    why: format!("nova does not show {host} in {name} yet"),
+                }),
             }
         }
     }
@@ -34,7 +39,13 @@ pub(super) async fn ensure(context: &Context<'_>, plan: &Plan) -> Result<Outcome
 /// When nova evacuates, Masakari's monitors must not take the coming power-off for a failure. Should Masakari not
 /// answer, the quarantine goes on: the evacuation asks again, and does not begin without it.
 async fn pause_masakari(context: &Context<'_>, plan: &Plan) -> Result<(), Trouble> {
-    if !matches!(plan.recovery, Recovery::Nova { pause_masakari: true, .. }) {
+    if !matches!(
+        plan.recovery,
+        Recovery::Nova {
+            pause_masakari: true,
+            ..
+        }
+    ) {
         return Ok(());
     }
     let words = match super::masakari::pause(context).await {

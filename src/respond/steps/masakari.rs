@@ -57,12 +57,18 @@ pub(super) async fn at_work(context: &Context<'_>) -> Result<bool, Trouble> {
     if !context.cloud.has_masakari().await? {
         return Ok(false);
     }
-    Ok(known(context).await?.is_some_and(|known| !known.status.is_final()))
+    Ok(known(context)
+        .await?
+        .is_some_and(|known| !known.status.is_final()))
 }
 
 /// Tells Masakari; the inner error is a refusal after which nothing runs there.
 async fn notify(context: &Context<'_>, fenced: &Fenced) -> Result<Result<Notification, String>, Trouble> {
-    match context.cloud.notify_stopped(fenced, fenced_at(context, fenced)).await {
+    match context
+        .cloud
+        .notify_stopped(fenced, fenced_at(context, fenced))
+        .await
+    {
         Ok(Notified::Sent(sent)) => Ok(Ok(sent)),
         Ok(Notified::Adopted(adopted)) if is_of(context, &adopted) => Ok(Ok(adopted)),
         Ok(Notified::Adopted(old)) if old.status.is_final() => Ok(Err(format!(
@@ -74,7 +80,9 @@ async fn notify(context: &Context<'_>, fenced: &Fenced) -> Result<Result<Notific
             why: format!("Masakari still works on an earlier notification, {}", old.id),
         }))),
         // Unknown host, or maintenance without any notification: nothing runs there.
-        Err(Error::Refused(answer) | Error::Conflict(answer)) => Ok(Err(format!("Masakari refuses: {answer}"))),
+        Err(Error::Refused(answer) | Error::Conflict(answer)) => {
+            Ok(Err(format!("Masakari refuses: {answer}")))
+        }
         Err(error) => Err(error.into()),
     }
 }
@@ -86,7 +94,10 @@ fn is_of(context: &Context<'_>, notification: &Notification) -> bool {
 
 /// The time of the fence, the same after every restart: Masakari tells a duplicate by it.
 fn fenced_at(context: &Context<'_>, fenced: &Fenced) -> Timestamp {
-    let first = context.journal.iter().find(|entry| entry.step == Step::Fence.as_str() && entry.phase == Phase::After);
+    let first = context
+        .journal
+        .iter()
+        .find(|entry| entry.step == Step::Fence.as_str() && entry.phase == Phase::After);
     first.map_or_else(|| fenced.at(), |entry| entry.at)
 }
 
@@ -98,8 +109,16 @@ async fn follow(
 ) -> Result<Handled, Trouble> {
     let id = notification.id;
     let noted = json!({ "notification": id });
-    if !context.remarks(Step::Evacuate).any(|entry| entry.seen.as_ref() == Some(&noted)) {
-        context.note(Step::Evacuate, &Entry::with(format!("Masakari works on notification {id}"), &noted)).await?;
+    if !context
+        .remarks(Step::Evacuate)
+        .any(|entry| entry.seen.as_ref() == Some(&noted))
+    {
+        context
+            .note(
+                Step::Evacuate,
+                &Entry::with(format!("Masakari works on notification {id}"), &noted),
+            )
+            .await?;
     }
     let limit = context.respond.config.masakari_deadline;
     let end = Instant::now() + limit;
@@ -109,10 +128,18 @@ async fn follow(
         let mut recorded = watch::with_newcomers(context, plan, &view).await?;
         watch::look(context, &view, &mut recorded).await?;
         let settled = recorded.iter().all(watch::is_settled);
-        let words = format!("Masakari's notification {id} is {}; {}", word(&notification.status), watch::summary(&recorded));
+        let words = format!(
+            "Masakari's notification {id} is {}; {}",
+            word(&notification.status),
+            watch::summary(&recorded)
+        );
         if notification.status.is_final() {
             let clean = settled && !recorded.iter().any(|known| known.state == watch::FAILED);
-            return Ok(if clean { Handled::Settled(words) } else { Handled::Left(words) });
+            return Ok(if clean {
+                Handled::Settled(words)
+            } else {
+                Handled::Left(words)
+            });
         }
         if Instant::now() >= end {
             // Nova's word counts: instances that are elsewhere are elsewhere.
@@ -178,9 +205,12 @@ mod tests {
 
     #[tokio::test]
     async fn masakari_is_at_work_until_its_notification_of_this_case_has_ended() {
-        for (status, minutes_later, works) in
-            [("running", 1, true), ("error", 1, true), ("finished", 1, false), ("running", -60, false)]
-        {
+        for (status, minutes_later, works) in [
+            ("running", 1, true),
+            ("error", 1, true),
+            ("finished", 1, false),
+            ("running", -60, false),
+        ] {
             let (_server, cloud) = cloud_that(move |request| match request.path.as_str() {
                 "/v1/segments" => answer(200, SEGMENTS),
                 path if path.ends_with("/hosts") => answer(200, HOSTS),
@@ -212,7 +242,11 @@ mod tests {
                 proof: &proof,
             };
             assert!(pause(&context).await.unwrap(), "it is under maintenance already");
-            assert_eq!(at_work(&context).await.unwrap(), works, "{status}, {minutes_later} minutes later");
+            assert_eq!(
+                at_work(&context).await.unwrap(),
+                works,
+                "{status}, {minutes_later} minutes later"
+            );
         }
     }
 }

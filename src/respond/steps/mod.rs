@@ -57,7 +57,10 @@ impl Trouble {
     pub(super) fn outcome(self) -> Result<Outcome, StoreError> {
         match self {
             Self::Cloud(error) => Ok(match error.next() {
-                Next::Again | Next::Look => Outcome::Again { after: None, why: error.to_string() },
+                Next::Again | Next::Look => Outcome::Again {
+                    after: None,
+                    why: error.to_string(),
+                },
                 Next::Stop => Outcome::Stuck(error.to_string()),
             }),
             Self::Store(error) => Err(error),
@@ -72,7 +75,10 @@ pub(super) async fn ensure(step: Step, context: &Context<'_>) -> Result<Outcome,
         return plan::ensure(context).await;
     }
     let Some(plan) = super::journal::plan_of(context.case, context.journal) else {
-        return Ok(Outcome::Stuck(format!("case {} has no plan that this version can read", context.case.id)));
+        return Ok(Outcome::Stuck(format!(
+            "case {} has no plan that this version can read",
+            context.case.id
+        )));
     };
     match step {
         Step::Plan | Step::Announce => announce::ensure(context, &plan).await,
@@ -129,7 +135,10 @@ impl Context<'_> {
     /// Writes a remark into the journal.
     async fn note(&self, step: Step, entry: &Entry) -> Result<(), StoreError> {
         let (lease, now) = (self.lease, self.now());
-        self.respond.store.journal(lease, step.as_str(), Phase::Note, &entry.json(), now).await
+        self.respond
+            .store
+            .journal(lease, step.as_str(), Phase::Note, &entry.json(), now)
+            .await
     }
 
     /// The instances of the case as they are recorded.
@@ -142,7 +151,10 @@ impl Context<'_> {
         if instances.is_empty() {
             return Ok(());
         }
-        self.respond.store.put_instances(self.lease, instances, self.now()).await
+        self.respond
+            .store
+            .put_instances(self.lease, instances, self.now())
+            .await
     }
 
     /// The remarks of a step so far, newest first.

@@ -30,7 +30,11 @@ const IN_DOUBT: Duration = Duration::from_secs(90);
 
 /// Evacuates every instance that is planned to be and still here. What it knows of earlier attempts it reads
 /// from nova, so it can be cut off anywhere.
-pub(super) async fn evacuate(context: &Context<'_>, plan: &Plan, fenced: &Fenced) -> Result<Outcome, Trouble> {
+pub(super) async fn evacuate(
+    context: &Context<'_>,
+    plan: &Plan,
+    fenced: &Fenced,
+) -> Result<Outcome, Trouble> {
     let end = Instant::now() + context.respond.config.evacuation_deadline;
     let mut run: Option<Run> = None;
     loop {
@@ -42,7 +46,12 @@ pub(super) async fn evacuate(context: &Context<'_>, plan: &Plan, fenced: &Fenced
                 let run = run.insert(Run::begin(&view));
                 // A person let it go on: what failed before gets another run.
                 let again = recorded.iter().filter(|known| known.state == FAILED).cloned();
-                let again = again.map(|known| CaseInstance { state: WAITING.to_owned(), ..known }).collect();
+                let again = again
+                    .map(|known| CaseInstance {
+                        state: WAITING.to_owned(),
+                        ..known
+                    })
+                    .collect();
                 watch::record(context, &mut recorded, again).await?;
                 run
             }
@@ -78,7 +87,11 @@ struct Run {
 
 impl Run {
     fn begin(view: &View) -> Self {
-        Self { old: view.failures(), refused: HashMap::new(), doubt: HashMap::new() }
+        Self {
+            old: view.failures(),
+            refused: HashMap::new(),
+            doubt: HashMap::new(),
+        }
     }
 }
 
@@ -96,7 +109,11 @@ async fn give_up(
             _ if view.failed(instance.id, &run.old) >= TRIES => instance.detail.clone(),
             _ => continue,
         };
-        failed.push(CaseInstance { state: FAILED.to_owned(), detail, ..instance.clone() });
+        failed.push(CaseInstance {
+            state: FAILED.to_owned(),
+            detail,
+            ..instance.clone()
+        });
     }
     watch::record(context, recorded, failed).await
 }
@@ -109,7 +126,11 @@ async fn ask(
     recorded: &mut [CaseInstance],
 ) -> Result<(), Trouble> {
     let now = Instant::now();
-    let in_doubt = run.doubt.iter().filter(|(_, until)| now < **until).map(|(id, _)| *id);
+    let in_doubt = run
+        .doubt
+        .iter()
+        .filter(|(_, until)| now < **until)
+        .map(|(id, _)| *id);
     let moving: HashSet<InstanceId> = with_state(recorded, MOVING).into_iter().chain(in_doubt).collect();
     let waiting: Vec<InstanceId> = with_state(recorded, WAITING);
     let mut free = AT_ONCE.saturating_sub(moving.len());
@@ -146,7 +167,10 @@ async fn ask(
             }
             Ok(Evacuation::NotNow(server)) => (
                 HELD,
-                format!("nova does not evacuate in vm_state {}; it stays for a person", server.vm_state),
+                format!(
+                    "nova does not evacuate in vm_state {}; it stays for a person",
+                    server.vm_state
+                ),
             ),
             // Such as a virtual TPM that the image asks for, or a share: this instance cannot, the others can.
             Err(Error::Refused(answer)) => (HELD, format!("{answer}")),
@@ -164,7 +188,11 @@ async fn ask(
             }
         };
         let known = recorded.iter().find(|known| known.id == id).cloned();
-        let now = known.map(|known| CaseInstance { state: state.to_owned(), detail: Some(detail), ..known });
+        let now = known.map(|known| CaseInstance {
+            state: state.to_owned(),
+            detail: Some(detail),
+            ..known
+        });
         watch::record(context, recorded, now.into_iter().collect()).await?;
     }
     Ok(())
@@ -179,7 +207,11 @@ impl Run {
 }
 
 fn with_state(recorded: &[CaseInstance], state: &str) -> Vec<InstanceId> {
-    recorded.iter().filter(|known| known.state == state).map(|known| known.id).collect()
+    recorded
+        .iter()
+        .filter(|known| known.state == state)
+        .map(|known| known.id)
+        .collect()
 }
 
 /// The server groups of an instance; listings do not tell.
@@ -194,7 +226,14 @@ fn ended(recorded: &[CaseInstance]) -> Outcome {
     let failed: Vec<String> = recorded
         .iter()
         .filter(|known| known.state == FAILED)
-        .map(|known| format!("{} ({}): {}", known.id, known.name, known.detail.as_deref().unwrap_or("")))
+        .map(|known| {
+            format!(
+                "{} ({}): {}",
+                known.id,
+                known.name,
+                known.detail.as_deref().unwrap_or("")
+            )
+        })
         .collect();
     if failed.is_empty() {
         return Outcome::Done(Entry::says(words));
@@ -213,8 +252,8 @@ mod tests {
     use crate::clock::Clock as _;
     use crate::config::{LocalDisk, ResponseMode};
     use crate::openstack::scripted::{Answer, answer};
-    use crate::respond::instance::PlannedInstance;
     use crate::respond::bench::{World, cloud_that, host};
+    use crate::respond::instance::PlannedInstance;
     use crate::store::LeaseKind;
 
     const SERVER: &str = r#"{"server": {"id": "b3f1e7a4-5c62-4c1e-9d1d-0a8d6c1f2e3b", "status": "ACTIVE",
@@ -236,12 +275,22 @@ mod tests {
         let respond = world.respond(ResponseMode::Enforce);
         let lease = world.lease(LeaseKind::Case(case.id.clone())).await;
         let proof = Mutex::new(None);
-        let context =
-            Context { respond: &respond, cloud: &world.cloud, case: &case, journal: &[], lease: &lease, proof: &proof };
+        let context = Context {
+            respond: &respond,
+            cloud: &world.cloud,
+            case: &case,
+            journal: &[],
+            lease: &lease,
+            proof: &proof,
+        };
         let id = "b3f1e7a4-5c62-4c1e-9d1d-0a8d6c1f2e3b".parse().unwrap();
         let here = world.cloud.server(id).await.unwrap().unwrap();
         let mut recorded = [PlannedInstance::of(&here, LocalDisk::Hold).recorded(&host())];
-        let mut run = Run { old: HashSet::new(), refused: HashMap::new(), doubt: HashMap::new() };
+        let mut run = Run {
+            old: HashSet::new(),
+            refused: HashMap::new(),
+            doubt: HashMap::new(),
+        };
         let fenced = Fenced::for_tests(host());
         for _ in 0..3 {
             ask(&context, &fenced, &mut run, &mut recorded).await.unwrap();
@@ -256,7 +305,10 @@ mod tests {
     #[tokio::test]
     async fn nothing_more_is_evacuated_once_the_host_reports_again() {
         // The proof's heartbeat is of 1970.
-        for (heartbeat, comes_back) in [("1970-01-01T00:00:00.000000", false), ("2026-11-21T06:53:47.000000", true)] {
+        for (heartbeat, comes_back) in [
+            ("1970-01-01T00:00:00.000000", false),
+            ("2026-11-21T06:53:47.000000", true),
+        ] {
             let (_server, cloud) = cloud_that(move |_| {
                 answer(
                     200,
@@ -284,8 +336,15 @@ mod tests {
             let off = crate::respond::steps::fence::still_off(&context, &fenced).await;
             assert_eq!(off.is_err(), comes_back, "{heartbeat}: {off:?}");
             assert_eq!(proof.lock().unwrap().is_none(), comes_back, "the proof is void");
-            let told = world.store.take_notifications(world.clock.now(), 9, Duration::ZERO).await.unwrap();
-            assert_eq!(told.iter().any(|event| event.kind == "tampering-suspected"), comes_back);
+            let told = world
+                .store
+                .take_notifications(world.clock.now(), 9, Duration::ZERO)
+                .await
+                .unwrap();
+            assert_eq!(
+                told.iter().any(|event| event.kind == "tampering-suspected"),
+                comes_back
+            );
         }
     }
 }

@@ -30,12 +30,26 @@ pub(super) async fn ensure(context: &Context<'_>) -> Result<Outcome, Trouble> {
     if let Some(reason) = held(&plan.holds)
         && !approved(context)
     {
-        context.note(Step::Plan, &Entry::with(reason.clone(), &json!({ "holds": plan.holds }))).await?;
+        context
+            .note(
+                Step::Plan,
+                &Entry::with(reason.clone(), &json!({ "holds": plan.holds })),
+            )
+            .await?;
         return Ok(Outcome::Held(reason));
     }
-    let instances: Vec<_> = plan.instances.iter().map(|instance| instance.recorded(&case.host)).collect();
+    let instances: Vec<_> = plan
+        .instances
+        .iter()
+        .map(|instance| instance.recorded(&case.host))
+        .collect();
     context.put(&instances).await?;
-    context.tell(Kind::CaseOpened, format!("{} fails attestation: {}", case.host, case.cause)).await?;
+    context
+        .tell(
+            Kind::CaseOpened,
+            format!("{} fails attestation: {}", case.host, case.cause),
+        )
+        .await?;
     let words = format!("{} instances; recovery planned", plan.instances.len());
     Ok(Outcome::Done(Entry::with(words, &plan)))
 }

@@ -41,7 +41,11 @@ impl View {
             moves.entry(migration.instance).or_default().push(migration);
         }
         let here = servers.into_iter().map(|server| (server.id, server)).collect();
-        Ok(Self { host: host.clone(), here, moves })
+        Ok(Self {
+            host: host.clone(),
+            here,
+            moves,
+        })
     }
 
     /// The evacuations of an instance away from the host.
@@ -52,19 +56,28 @@ impl View {
     /// Evacuations that failed, of every instance.
     pub(super) fn failures(&self) -> HashSet<String> {
         let failed = |migration: &&Migration| migration.phase() == Phase::Failed;
-        self.moves.values().flatten().filter(failed).map(|migration| migration.uuid.clone()).collect()
+        self.moves
+            .values()
+            .flatten()
+            .filter(failed)
+            .map(|migration| migration.uuid.clone())
+            .collect()
     }
 
     /// How often the evacuation of an instance failed, those in `old` left out.
     pub(super) fn failed(&self, id: InstanceId, old: &HashSet<String>) -> usize {
-        let fresh = |migration: &&Migration| migration.phase() == Phase::Failed && !old.contains(&migration.uuid);
+        let fresh =
+            |migration: &&Migration| migration.phase() == Phase::Failed && !old.contains(&migration.uuid);
         self.moves(id).iter().filter(fresh).count()
     }
 
     /// What is to be recorded of an instance that was planned to be evacuated.
     pub(super) async fn stand(&self, cloud: &Cloud, recorded: &CaseInstance) -> Result<CaseInstance, Error> {
         let mut now = recorded.clone();
-        let latest = self.moves(recorded.id).iter().max_by_key(|migration| migration.created_at);
+        let latest = self
+            .moves(recorded.id)
+            .iter()
+            .max_by_key(|migration| migration.created_at);
         if let Some(latest) = latest {
             now.migration = Some(latest.uuid.clone());
         }
@@ -73,7 +86,10 @@ impl View {
                 matches!(migration.phase(), Phase::Underway | Phase::Unknown) || migration.status == "done"
             });
             (now.state, now.detail) = match (open, latest) {
-                (Some(open), _) => (MOVING.to_owned(), Some(format!("nova's migration is {}", open.status))),
+                (Some(open), _) => (
+                    MOVING.to_owned(),
+                    Some(format!("nova's migration is {}", open.status)),
+                ),
                 (None, Some(failed)) => (WAITING.to_owned(), Some(why_failed(failed, server))),
                 (None, None) => (WAITING.to_owned(), recorded.detail.clone()),
             };
@@ -119,8 +135,14 @@ fn arrived(recorded: &CaseInstance, server: &Server) -> String {
 }
 
 fn why_failed(migration: &Migration, server: &Server) -> String {
-    let to = migration.destination.as_ref().map_or_else(String::new, |host| format!(" to {host}"));
-    let fault = server.fault.as_deref().unwrap_or("nova does not say why; see the log of its scheduler and conductor");
+    let to = migration
+        .destination
+        .as_ref()
+        .map_or_else(String::new, |host| format!(" to {host}"));
+    let fault = server
+        .fault
+        .as_deref()
+        .unwrap_or("nova does not say why; see the log of its scheduler and conductor");
     format!("its evacuation{to} ended in {}: {fault}", migration.status)
 }
 
@@ -155,7 +177,10 @@ pub(super) async fn record(
 ) -> Result<(), Trouble> {
     let mut changed = Vec::new();
     for now in now {
-        if let Some(known) = recorded.iter_mut().find(|known| known.id == now.id && **known != now) {
+        if let Some(known) = recorded
+            .iter_mut()
+            .find(|known| known.id == now.id && **known != now)
+        {
             known.clone_from(&now);
             changed.push(now);
         }
@@ -171,7 +196,10 @@ pub(super) async fn look(
     recorded: &mut [CaseInstance],
 ) -> Result<(), Trouble> {
     let mut now = Vec::new();
-    for instance in recorded.iter().filter(|known| known.fate == Way::Evacuate.as_str() && !is_settled(known)) {
+    for instance in recorded
+        .iter()
+        .filter(|known| known.fate == Way::Evacuate.as_str() && !is_settled(known))
+    {
         now.push(view.stand(context.cloud, instance).await?);
     }
     record(context, recorded, now).await
@@ -180,8 +208,16 @@ pub(super) async fn look(
 /// What became of the instances, in words.
 pub(super) fn summary(recorded: &[CaseInstance]) -> String {
     let count = |state: &str| recorded.iter().filter(|instance| instance.state == state).count();
-    let mut words = vec![format!("{} of {} instances elsewhere", count(MOVED), recorded.len())];
-    for (state, what) in [(GONE, "deleted meanwhile"), (HELD, "left for a person"), (FAILED, "failed")] {
+    let mut words = vec![format!(
+        "{} of {} instances elsewhere",
+        count(MOVED),
+        recorded.len()
+    )];
+    for (state, what) in [
+        (GONE, "deleted meanwhile"),
+        (HELD, "left for a person"),
+        (FAILED, "failed"),
+    ] {
         if count(state) > 0 {
             words.push(format!("{} {what}", count(state)));
         }

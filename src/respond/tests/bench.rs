@@ -32,13 +32,19 @@ pub(in crate::respond) fn host() -> HostName {
 }
 
 /// Answers the login; the rest is the test's.
-pub(in crate::respond) async fn cloud_that(script: impl Fn(&Request) -> Answer + Send + Sync + 'static) -> (Server, Arc<Cloud>) {
+pub(in crate::respond) async fn cloud_that(
+    script: impl Fn(&Request) -> Answer + Send + Sync + 'static,
+) -> (Server, Arc<Cloud>) {
     let server = Server::start(move |request| match request.path.as_str() {
         "/v3/auth/tokens" => {
             let body = r#"{"token": {"user": {"id": "u", "name": "daemon", "domain": {"name": "Default"}},
                 "project": {"id": "p", "name": "service"}, "roles": [{"name": "admin"}],
                 "issued_at": "2026-11-21T06:53:49.000000Z", "expires_at": "2026-11-21T10:53:49.000000Z"}}"#;
-            Answer::Http(201, vec![("X-Subject-Token", "token".to_owned())], body.to_owned())
+            Answer::Http(
+                201,
+                vec![("X-Subject-Token", "token".to_owned())],
+                body.to_owned(),
+            )
         }
         "/v2.1/" => answer(200, r#"{"version": {"version": "2.93", "min_version": "2.1"}}"#),
         "/v1/" => answer(200, r#"{"version": {"version": "1.2", "min_version": "1.0"}}"#),
@@ -85,7 +91,12 @@ impl World {
             agent_key: Sha256Digest([4; 32]),
         };
         store.enrol(&enrolled, "test", false, clock.now()).await.unwrap();
-        Self { _directory: directory, store, clock, cloud }
+        Self {
+            _directory: directory,
+            store,
+            clock,
+            cloud,
+        }
     }
 
     pub(in crate::respond) fn respond(&self, mode: ResponseMode) -> Respond {
@@ -111,18 +122,32 @@ impl World {
         };
         let (store, clock) = (self.store.clone(), Arc::clone(&self.clock) as Arc<dyn Clock>);
         let fencing = Fencing::new(BTreeMap::new(), &times);
-        Respond::new(store, Some(Arc::clone(&self.cloud)), config, fencing, clock, "test/1".into())
+        Respond::new(
+            store,
+            Some(Arc::clone(&self.cloud)),
+            config,
+            fencing,
+            clock,
+            "test/1".into(),
+        )
     }
 
     /// One round with this verdict, given to the response.
     async fn round(&self, respond: &Respond, number: u8, verdict: Verdict, confirms: Option<u8>) -> Decision {
         let now = self.clock.now();
         let lease = self.lease(LeaseKind::Host(host())).await;
-        let finding = Finding { gravity: verdict, ..Finding::new(*Code::ALL.first().unwrap(), "sha256:7") };
+        let finding = Finding {
+            gravity: verdict,
+            ..Finding::new(*Code::ALL.first().unwrap(), "sha256:7")
+        };
         let round = Round {
             id: RoundId::new([number; 16]),
             host: host(),
-            purpose: if confirms.is_some() { Purpose::Confirmation } else { Purpose::Scheduled },
+            purpose: if confirms.is_some() {
+                Purpose::Confirmation
+            } else {
+                Purpose::Scheduled
+            },
             confirms: confirms.map(|number| RoundId::new([number; 16])),
             started_at: now,
             finished_at: now,
@@ -133,24 +158,39 @@ impl World {
             evidence: None,
             policy: None,
         };
-        let recording =
-            Recording { round, history: None, answered: true, next_due: None, case: None, notifications: Vec::new() };
+        let recording = Recording {
+            round,
+            history: None,
+            answered: true,
+            next_due: None,
+            case: None,
+            notifications: Vec::new(),
+        };
         let decision = respond.on_round(&lease, recording).await.unwrap();
         self.store.release(lease).await.unwrap();
         decision
     }
 
     pub(in crate::respond) async fn lease(&self, kind: LeaseKind) -> Lease {
-        let taken = self.store.lease(kind, "test/1", self.clock.now(), Duration::from_secs(60)).await;
+        let taken = self
+            .store
+            .lease(kind, "test/1", self.clock.now(), Duration::from_secs(60))
+            .await;
         taken.unwrap().unwrap()
     }
 
     /// A case of cmp-1, opened in mode `enforce`.
     pub(in crate::respond) async fn case(&self) -> Case {
         let respond = self.respond(ResponseMode::Enforce);
-        assert_eq!(self.round(&respond, 1, Verdict::Contraindicated, None).await, Decision::Confirm);
+        assert_eq!(
+            self.round(&respond, 1, Verdict::Contraindicated, None).await,
+            Decision::Confirm
+        );
         self.clock.advance(Duration::from_secs(1));
-        assert_eq!(self.round(&respond, 2, Verdict::Contraindicated, Some(1)).await, Decision::OpenCase);
+        assert_eq!(
+            self.round(&respond, 2, Verdict::Contraindicated, Some(1)).await,
+            Decision::OpenCase
+        );
         let mut cases = self.store.cases(&CaseFilter::default()).await.unwrap();
         assert_eq!(cases.len(), 1);
         cases.remove(0)
@@ -162,8 +202,14 @@ async fn a_case_of_mode_enforce_rests_when_the_mode_is_observe() {
     let (_server, cloud) = cloud_that(|_| answer(500, "")).await;
     let world = World::new(cloud).await;
     let case = world.case().await;
-    assert_eq!(world.respond(ResponseMode::Observe).due().await.unwrap(), Vec::<CaseId>::new());
-    assert_eq!(world.respond(ResponseMode::Enforce).due().await.unwrap(), [case.id]);
+    assert_eq!(
+        world.respond(ResponseMode::Observe).due().await.unwrap(),
+        Vec::<CaseId>::new()
+    );
+    assert_eq!(
+        world.respond(ResponseMode::Enforce).due().await.unwrap(),
+        [case.id]
+    );
 }
 
 #[tokio::test]
@@ -178,11 +224,22 @@ async fn a_round_from_a_clock_that_was_ahead_confirms_nothing_and_hides_nothing(
         world.round(&respond, number, Verdict::Indeterminate, None).await;
     }
     world.clock.advance(Duration::from_secs(1));
-    assert_eq!(world.round(&respond, 30, Verdict::Contraindicated, None).await, Decision::Confirm);
+    assert_eq!(
+        world.round(&respond, 30, Verdict::Contraindicated, None).await,
+        Decision::Confirm
+    );
     world.clock.set(Timestamp::from_millis(T0));
-    assert_eq!(world.round(&respond, 31, Verdict::Contraindicated, None).await, Decision::Confirm);
+    assert_eq!(
+        world.round(&respond, 31, Verdict::Contraindicated, None).await,
+        Decision::Confirm
+    );
     world.clock.advance(Duration::from_secs(1));
-    assert_eq!(world.round(&respond, 32, Verdict::Contraindicated, Some(31)).await, Decision::OpenCase);
+    assert_eq!(
+        world
+            .round(&respond, 32, Verdict::Contraindicated, Some(31))
+            .await,
+        Decision::OpenCase
+    );
 }
 
 #[tokio::test]
@@ -199,10 +256,16 @@ async fn an_inventory_that_was_read_long_ago_is_read_anew() {
         masakari: Masakari::Absent,
     };
     for (age, usable) in [(5, true), (600, false)] {
-        let since = tokio::time::Instant::now().checked_sub(Duration::from_secs(age)).unwrap();
+        let since = tokio::time::Instant::now()
+            .checked_sub(Duration::from_secs(age))
+            .unwrap();
         let inventory = read();
         let reading = tokio::spawn(async move { Ok(inventory) });
-        respond.ahead.lock().await.insert(host(), Ahead { since, reading });
+        respond
+            .ahead
+            .lock()
+            .await
+            .insert(host(), Ahead { since, reading });
         assert_eq!(respond.inventory_soon(&host()).await.is_ok(), usable, "{age} s");
     }
 }

@@ -41,7 +41,11 @@ fn name(n: usize) -> HostName {
 }
 
 fn finding(found: &str) -> Finding {
-    Finding { gravity: Verdict::Contraindicated, ..Finding::new(*Code::ALL.first().unwrap(), "sha256:7") }.found(found)
+    Finding {
+        gravity: Verdict::Contraindicated,
+        ..Finding::new(*Code::ALL.first().unwrap(), "sha256:7")
+    }
+    .found(found)
 }
 
 /// A response that enforces, with times for tests.
@@ -65,13 +69,18 @@ pub(in crate::respond) fn response() -> Response {
 impl Bench {
     async fn new(guests: u8, recovery: Recovery) -> Self {
         // In memory where there is such a place: hundreds of databases are made here.
-        let directory = tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap();
+        let directory = tempfile::tempdir_in("/dev/shm")
+            .or_else(|_| tempfile::tempdir())
+            .unwrap();
         let store = Store::open(&directory.path().join("lazaret.db")).await.unwrap();
         let bench = Self {
             world: World::start(guests).await,
             store,
             clock: Arc::new(ManualClock::new(Timestamp::from_millis(T0))),
-            config: Response { recovery, ..response() },
+            config: Response {
+                recovery,
+                ..response()
+            },
             rounds: 0,
             _directory: directory,
         };
@@ -93,7 +102,10 @@ impl Bench {
             ek_kind: "ecc-p256".into(),
             agent_key: Sha256Digest([n; 32]),
         };
-        self.store.enrol(&host, "test", false, self.clock.now()).await.unwrap();
+        self.store
+            .enrol(&host, "test", false, self.clock.now())
+            .await
+            .unwrap();
     }
 
     /// A daemon: everything in it is new, but for the store and the world.
@@ -110,7 +122,11 @@ impl Bench {
         let fence = HostFence {
             methods: Methods::new(name(1), vec![Method::Redfish(redfish.unwrap())]),
             // Nothing listens on the discard port of loopback: the agent is silent.
-            agent: AgentPort { host: "127.0.0.1".into(), port: 9, timeout: Duration::from_secs(1) },
+            agent: AgentPort {
+                host: "127.0.0.1".into(),
+                port: 9,
+                timeout: Duration::from_secs(1),
+            },
         };
         let times = FenceTimes {
             off_polls: 2,
@@ -135,7 +151,11 @@ impl Bench {
         self.clock.advance(Duration::from_secs(1));
         let now = self.clock.now();
         let evidence = self.store.put_evidence(&[self.rounds], now).await.unwrap();
-        let findings = if verdict == Verdict::Contraindicated { vec![finding(found)] } else { vec![] };
+        let findings = if verdict == Verdict::Contraindicated {
+            vec![finding(found)]
+        } else {
+            vec![]
+        };
         let recording = Recording {
             round: Round {
                 id: RoundId::new([self.rounds; 16]),
@@ -165,7 +185,11 @@ impl Bench {
 
     async fn host_lease(&self, host: &HostName) -> Lease {
         let kind = LeaseKind::Host(host.clone());
-        let lease = self.store.lease(kind, "rounds", self.clock.now(), Duration::from_secs(60)).await.unwrap();
+        let lease = self
+            .store
+            .lease(kind, "rounds", self.clock.now(), Duration::from_secs(60))
+            .await
+            .unwrap();
         lease.unwrap()
     }
 
@@ -175,7 +199,12 @@ impl Bench {
     }
 
     async fn case(&self) -> Case {
-        self.store.cases(&CaseFilter::default()).await.unwrap().pop().unwrap()
+        self.store
+            .cases(&CaseFilter::default())
+            .await
+            .unwrap()
+            .pop()
+            .unwrap()
     }
 
     /// Drives until the case is no longer open.
@@ -197,7 +226,10 @@ impl Bench {
         };
         let Ok(case) = tokio::time::timeout(Duration::from_secs(120), looking).await else {
             let steps = self.store.steps(&self.case().await.id).await.unwrap();
-            panic!("the case does not end: {steps:#?}\n{:?}", self.world.server.seen().last());
+            panic!(
+                "the case does not end: {steps:#?}\n{:?}",
+                self.world.server.seen().last()
+            );
         };
         stop.cancel();
         driving.join_next().await.unwrap().unwrap();
@@ -213,7 +245,11 @@ impl Bench {
 
     async fn kinds(&self) -> Vec<String> {
         let later = self.clock.now().plus(Duration::from_secs(1));
-        let queued = self.store.take_notifications(later, 99, Duration::from_secs(1)).await.unwrap();
+        let queued = self
+            .store
+            .take_notifications(later, 99, Duration::from_secs(1))
+            .await
+            .unwrap();
         let mut kinds: Vec<String> = queued.into_iter().map(|notification| notification.kind).collect();
         kinds.sort();
         kinds
@@ -221,7 +257,10 @@ impl Bench {
 
     async fn states(&self) -> Vec<(String, Option<HostName>)> {
         let instances = self.store.instances(&self.case().await.id).await.unwrap();
-        instances.into_iter().map(|known| (known.state, known.destination)).collect()
+        instances
+            .into_iter()
+            .map(|known| (known.state, known.destination))
+            .collect()
     }
 }
 
@@ -239,25 +278,62 @@ const BY_NOVA: [&str; 8] = [
 #[tokio::test]
 async fn a_condemned_host_goes_through_the_whole_response_by_nova() {
     let mut bench = Bench::new(3, Recovery::Nova).await;
-    bench.world.with(|state| state.guests.get_mut(&2).unwrap().vm_state = "stopped".into());
+    bench
+        .world
+        .with(|state| state.guests.get_mut(&2).unwrap().vm_state = "stopped".into());
     let daemon = bench.daemon("a");
-    assert_eq!(bench.round(&daemon, &name(1), Verdict::Contraindicated, "aa").await, Decision::Confirm);
-    assert_eq!(bench.world.with(|state| state.effects.len()), 0, "one condemnation touches nothing");
-    assert_eq!(bench.round(&daemon, &name(1), Verdict::Contraindicated, "aa").await, Decision::OpenCase);
+    assert_eq!(
+        bench
+            .round(&daemon, &name(1), Verdict::Contraindicated, "aa")
+            .await,
+        Decision::Confirm
+    );
+    assert_eq!(
+        bench.world.with(|state| state.effects.len()),
+        0,
+        "one condemnation touches nothing"
+    );
+    assert_eq!(
+        bench
+            .round(&daemon, &name(1), Verdict::Contraindicated, "aa")
+            .await,
+        Decision::OpenCase
+    );
 
     let opened = bench.case().await;
     assert_eq!(opened.state, CaseState::Open);
     let plan = journal::plan_of(&opened, &[]).expect("planned before anything is touched");
     assert_eq!(plan.instances.len(), 3);
-    assert!(plan.disabled_reason.starts_with(&format!("lazaret case {}", opened.id)));
+    assert!(
+        plan.disabled_reason
+            .starts_with(&format!("lazaret case {}", opened.id))
+    );
 
     let case = bench.settle(daemon).await;
-    assert!(matches!(&case.state, CaseState::Closed { reason } if reason.contains("3 of 3")), "{:?}", case.state);
+    assert!(
+        matches!(&case.state, CaseState::Closed { reason } if reason.contains("3 of 3")),
+        "{:?}",
+        case.state
+    );
     assert_eq!(bench.effects(), BY_NOVA);
-    assert!(bench.states().await.iter().all(|state| *state == ("moved".into(), Some(name(2)))));
+    assert!(
+        bench
+            .states()
+            .await
+            .iter()
+            .all(|state| *state == ("moved".into(), Some(name(2))))
+    );
     assert_eq!(bench.kinds().await, ["case-closed", "case-opened"]);
-    let report = crate::report::Report::gather(&bench.store, &case.id).await.unwrap().unwrap();
-    assert!(report.timeline.iter().any(|moment| moment.step == "fence" && moment.what.contains("seen off")));
+    let report = crate::report::Report::gather(&bench.store, &case.id)
+        .await
+        .unwrap()
+        .unwrap();
+    assert!(
+        report
+            .timeline
+            .iter()
+            .any(|moment| moment.step == "fence" && moment.what.contains("seen off"))
+    );
     assert_eq!(report.evidence.len(), 2);
 }
 
@@ -272,18 +348,27 @@ async fn masakari_is_notified_once_and_what_it_overwrites_is_put_back() {
     bench.condemn(&daemon, &name(1), "aa").await;
     let case = bench.settle(daemon).await;
     assert!(matches!(case.state, CaseState::Closed { .. }), "{:?}", case.state);
-    assert_eq!(bench.effects(), [
-        "disable cmp-1",
-        "make lazaret-quarantine",
-        "join cmp-1",
-        "off cmp-1",
-        "force-down cmp-1",
-        "notify",
-        "disable cmp-1", // the reason, which Masakari had overwritten
-        "leave cmp-3",   // the spare host, which it had dragged in
-    ]);
+    assert_eq!(
+        bench.effects(),
+        [
+            "disable cmp-1",
+            "make lazaret-quarantine",
+            "join cmp-1",
+            "off cmp-1",
+            "force-down cmp-1",
+            "notify",
+            "disable cmp-1", // the reason, which Masakari had overwritten
+            "leave cmp-3",   // the spare host, which it had dragged in
+        ]
+    );
     bench.world.with(|state| {
-        assert!(state.services["cmp-1"].1.as_ref().unwrap().contains(case.id.as_str()));
+        assert!(
+            state.services["cmp-1"]
+                .1
+                .as_ref()
+                .unwrap()
+                .contains(case.id.as_str())
+        );
         assert_eq!(state.aggregates["lazaret-quarantine"].2, ["cmp-1"]);
     });
     assert!(bench.kinds().await.contains(&"stray-host".to_owned()));
@@ -300,9 +385,16 @@ async fn what_masakari_fails_at_is_evacuated_by_nova_once_it_has_ended() {
         let daemon = bench.daemon("a");
         bench.condemn(&daemon, &name(1), "aa").await;
         let case = bench.settle(daemon).await;
-        assert!(matches!(case.state, CaseState::Closed { .. }), "{end}: {:?}", case.state);
+        assert!(
+            matches!(case.state, CaseState::Closed { .. }),
+            "{end}: {:?}",
+            case.state
+        );
         let effects = bench.effects();
-        let evacuations: Vec<_> = effects.iter().filter(|effect| effect.starts_with("evacuate")).collect();
+        let evacuations: Vec<_> = effects
+            .iter()
+            .filter(|effect| effect.starts_with("evacuate"))
+            .collect();
         assert_eq!(evacuations, ["evacuate 1", "evacuate 2"], "{end}");
     }
 }
@@ -319,12 +411,24 @@ async fn a_local_disk_is_held_and_so_nova_evacuates_the_others_with_masakari_pau
     let daemon = bench.daemon("a");
     bench.condemn(&daemon, &name(1), "aa").await;
     let case = bench.settle(daemon).await;
-    assert!(matches!(&case.state, CaseState::Closed { reason } if reason.contains("2 left for a person")), "{case:?}");
+    assert!(
+        matches!(&case.state, CaseState::Closed { reason } if reason.contains("2 left for a person")),
+        "{case:?}"
+    );
     let effects = bench.effects();
-    assert!(effects.contains(&"maintenance cmp-1".to_owned()) && !effects.contains(&"notify".to_owned()), "{effects:?}");
+    assert!(
+        effects.contains(&"maintenance cmp-1".to_owned()) && !effects.contains(&"notify".to_owned()),
+        "{effects:?}"
+    );
     let off = effects.iter().position(|effect| effect == "off cmp-1").unwrap();
-    let paused = effects.iter().position(|effect| effect == "maintenance cmp-1").unwrap();
-    assert!(paused < off, "its monitor must not take the power-off for a failure: {effects:?}");
+    let paused = effects
+        .iter()
+        .position(|effect| effect == "maintenance cmp-1")
+        .unwrap();
+    assert!(
+        paused < off,
+        "its monitor must not take the power-off for a failure: {effects:?}"
+    );
     let mut states: Vec<String> = bench.states().await.into_iter().map(|(state, _)| state).collect();
     states.sort();
     assert_eq!(states, ["held", "held", "moved"]);
@@ -343,7 +447,9 @@ async fn a_group_goes_one_by_one_and_a_failed_claim_is_tried_again_but_not_for_e
     let daemon = bench.daemon("a");
     bench.condemn(&daemon, &name(1), "aa").await;
     let case = bench.settle(Arc::clone(&daemon)).await;
-    let CaseState::Stuck { reason } = &case.state else { panic!("{:?}", case.state) };
+    let CaseState::Stuck { reason } = &case.state else {
+        panic!("{:?}", case.state)
+    };
     assert!(reason.contains("web-4") && reason.contains("3 of 4"), "{reason}");
     let tries = |n: u8| {
         let effect = format!("evacuate {n}");
@@ -352,8 +458,16 @@ async fn a_group_goes_one_by_one_and_a_failed_claim_is_tried_again_but_not_for_e
     assert_eq!((tries(1), tries(2), tries(3), tries(4)), (1, 1, 2, 2));
 
     // A person makes room and lets it go on.
-    bench.world.with(|state| state.guests.get_mut(&4).unwrap().ends.clear());
-    assert!(bench.store.approve(&case.id, "ann", bench.clock.now()).await.unwrap());
+    bench
+        .world
+        .with(|state| state.guests.get_mut(&4).unwrap().ends.clear());
+    assert!(
+        bench
+            .store
+            .approve(&case.id, "ann", bench.clock.now())
+            .await
+            .unwrap()
+    );
     let case = bench.settle(daemon).await;
     assert!(matches!(case.state, CaseState::Closed { .. }), "{:?}", case.state);
     assert_eq!((tries(1), tries(3), tries(4)), (1, 2, 3));
@@ -371,14 +485,21 @@ async fn faults_that_pass_change_nothing_about_the_effects() {
         ("POST /redfish/v1/Systems/1/Actions/Go", How::Lost),
         ("POST /v2.1/servers", How::Lost),
         ("GET /v2.1/os-migrations", busy),
-        ("GET /v2.1/servers/detail", How::Status(200, "<html>a proxy</html>")),
+        (
+            "GET /v2.1/servers/detail",
+            How::Status(200, "<html>a proxy</html>"),
+        ),
     ] {
         let mut bench = Bench::new(3, Recovery::Nova).await;
         let daemon = bench.daemon("a");
         bench.condemn(&daemon, &name(1), "aa").await;
         bench.world.with(|state| state.faults = vec![(what, 1, how)]);
         let case = bench.settle(daemon).await;
-        assert!(matches!(case.state, CaseState::Closed { .. }), "{what} {how:?}: {:?}", case.state);
+        assert!(
+            matches!(case.state, CaseState::Closed { .. }),
+            "{what} {how:?}: {:?}",
+            case.state
+        );
         // A PUT that says how it shall be may be sent again; nothing else may.
         let mut effects = bench.effects();
         effects.dedup_by(|next, last| next == last && next == "disable cmp-1");
@@ -391,9 +512,13 @@ async fn a_missing_right_leaves_the_case_stuck_with_the_right_named_and_no_later
     let mut bench = Bench::new(1, Recovery::Nova).await;
     let daemon = bench.daemon("a");
     bench.condemn(&daemon, &name(1), "aa").await;
-    bench.world.with(|state| state.faults = vec![("PUT /v2.1/os-services", 99, How::Status(403, "{}"))]);
+    bench
+        .world
+        .with(|state| state.faults = vec![("PUT /v2.1/os-services", 99, How::Status(403, "{}"))]);
     let case = bench.settle(daemon).await;
-    let CaseState::Stuck { reason } = &case.state else { panic!("{:?}", case.state) };
+    let CaseState::Stuck { reason } = &case.state else {
+        panic!("{:?}", case.state)
+    };
     assert!(reason.contains("os-services:update"), "{reason}");
     assert_eq!(bench.effects(), Vec::<String>::new());
     assert_eq!(bench.kinds().await, ["case-opened", "case-stuck"]);
@@ -406,9 +531,14 @@ async fn a_bmc_that_says_off_while_the_heartbeat_goes_on_fences_nothing_and_alar
     let daemon = bench.daemon("a");
     bench.condemn(&daemon, &name(1), "aa").await;
     let case = bench.settle(daemon).await;
-    let CaseState::Stuck { reason } = &case.state else { panic!("{:?}", case.state) };
+    let CaseState::Stuck { reason } = &case.state else {
+        panic!("{:?}", case.state)
+    };
     assert!(reason.contains("not proven off"), "{reason}");
-    assert_eq!(bench.effects(), ["disable cmp-1", "make lazaret-quarantine", "join cmp-1"]);
+    assert_eq!(
+        bench.effects(),
+        ["disable cmp-1", "make lazaret-quarantine", "join cmp-1"]
+    );
     assert!(bench.kinds().await.contains(&"tampering-suspected".to_owned()));
 }
 
@@ -416,12 +546,17 @@ async fn a_bmc_that_says_off_while_the_heartbeat_goes_on_fences_nothing_and_alar
 async fn a_quarantine_aggregate_with_a_zone_is_named_as_the_cause() {
     let mut bench = Bench::new(1, Recovery::Nova).await;
     bench.world.with(|state| {
-        state.aggregates.insert("lazaret-quarantine".into(), (7, Some("az9".into()), vec![]));
+        state
+            .aggregates
+            .insert("lazaret-quarantine".into(), (7, Some("az9".into()), vec![]));
     });
     let daemon = bench.daemon("a");
     bench.condemn(&daemon, &name(1), "aa").await;
     let case = bench.settle(daemon).await;
-    assert!(matches!(&case.state, CaseState::Stuck { reason } if reason.contains("no availability zone")), "{case:?}");
+    assert!(
+        matches!(&case.state, CaseState::Stuck { reason } if reason.contains("no availability zone")),
+        "{case:?}"
+    );
     assert_eq!(bench.effects(), ["disable cmp-1"]);
 }
 
@@ -430,7 +565,10 @@ async fn observe_and_silence_touch_nothing() {
     let mut bench = Bench::new(1, Recovery::Nova).await;
     bench.config.mode = ResponseMode::Observe;
     let observing = bench.daemon("a");
-    assert_eq!(bench.condemn(&observing, &name(1), "aa").await, Decision::Notify(News::Condemned));
+    assert_eq!(
+        bench.condemn(&observing, &name(1), "aa").await,
+        Decision::Notify(News::Condemned)
+    );
     bench.config.mode = ResponseMode::Enforce;
     let daemon = bench.daemon("b");
     for _ in 0..3 {
@@ -438,7 +576,10 @@ async fn observe_and_silence_touch_nothing() {
     }
     assert_eq!(bench.store.cases(&CaseFilter::default()).await.unwrap(), []);
     assert_eq!(bench.effects(), Vec::<String>::new());
-    assert_eq!(bench.world.server.count("PUT") + bench.world.server.count("POST /v2.1"), 0);
+    assert_eq!(
+        bench.world.server.count("PUT") + bench.world.server.count("POST /v2.1"),
+        0
+    );
     assert_eq!(bench.kinds().await, ["host-condemned", "host-indeterminate"]);
 }
 
@@ -447,15 +588,29 @@ async fn one_new_digest_on_many_hosts_is_held_until_a_person_approves() {
     let mut bench = Bench::new(1, Recovery::Nova).await;
     let daemon = bench.daemon("a");
     for n in [2, 3] {
-        bench.round(&daemon, &name(n), Verdict::Contraindicated, "new-kernel").await;
+        bench
+            .round(&daemon, &name(n), Verdict::Contraindicated, "new-kernel")
+            .await;
     }
-    assert_eq!(bench.condemn(&daemon, &name(1), "new-kernel").await, Decision::OpenCase);
+    assert_eq!(
+        bench.condemn(&daemon, &name(1), "new-kernel").await,
+        Decision::OpenCase
+    );
     let case = bench.settle(Arc::clone(&daemon)).await;
-    let CaseState::Held { reason } = &case.state else { panic!("{:?}", case.state) };
-    assert!(reason.contains("2 other hosts") && reason.contains("new-kernel"), "{reason}");
+    let CaseState::Held { reason } = &case.state else {
+        panic!("{:?}", case.state)
+    };
+    assert!(
+        reason.contains("2 other hosts") && reason.contains("new-kernel"),
+        "{reason}"
+    );
     assert_eq!(bench.effects(), Vec::<String>::new());
     assert!(bench.kinds().await.contains(&"case-held".to_owned()));
-    bench.store.approve(&case.id, "ann", bench.clock.now()).await.unwrap();
+    bench
+        .store
+        .approve(&case.id, "ann", bench.clock.now())
+        .await
+        .unwrap();
     let case = bench.settle(daemon).await;
     assert!(matches!(case.state, CaseState::Closed { .. }), "{:?}", case.state);
 }
@@ -463,7 +618,9 @@ async fn one_new_digest_on_many_hosts_is_held_until_a_person_approves() {
 #[tokio::test]
 async fn a_case_opened_while_nova_is_down_is_planned_when_it_answers() {
     let mut bench = Bench::new(1, Recovery::Nova).await;
-    bench.world.with(|state| state.faults = vec![("GET /v2.1/servers/detail", 999, How::Status(500, "{}"))]);
+    bench
+        .world
+        .with(|state| state.faults = vec![("GET /v2.1/servers/detail", 999, How::Status(500, "{}"))]);
     let daemon = bench.daemon("a");
     bench.condemn(&daemon, &name(1), "aa").await;
     assert!(journal::plan_of(&bench.case().await, &[]).is_none());
@@ -479,12 +636,19 @@ async fn a_case_opened_while_nova_is_down_is_planned_when_it_answers() {
 async fn every_step_done_twice_has_the_effect_of_one() {
     for recovery in [Recovery::Nova, Recovery::Masakari] {
         let mut bench = Bench::new(2, recovery).await;
-        bench.world.with(|state| state.segment = (recovery == Recovery::Masakari).then_some(true));
+        bench
+            .world
+            .with(|state| state.segment = (recovery == Recovery::Masakari).then_some(true));
         let daemon = bench.daemon("a");
         bench.condemn(&daemon, &name(1), "aa").await;
         let case = bench.case().await;
         let kind = LeaseKind::Case(case.id.clone());
-        let lease = bench.store.lease(kind, "a", bench.clock.now(), Duration::from_secs(60)).await.unwrap().unwrap();
+        let lease = bench
+            .store
+            .lease(kind, "a", bench.clock.now(), Duration::from_secs(60))
+            .await
+            .unwrap()
+            .unwrap();
         let cloud = bench.world.cloud();
         for step in saga::steps(true) {
             for time in 1..=2 {
@@ -501,9 +665,17 @@ async fn every_step_done_twice_has_the_effect_of_one() {
                 };
                 let before = bench.effects().len();
                 let outcome = steps::ensure(step, &context).await.unwrap();
-                assert!(matches!(outcome, saga::Outcome::Done(_)), "{step}, time {time}: {outcome:?}");
+                assert!(
+                    matches!(outcome, saga::Outcome::Done(_)),
+                    "{step}, time {time}: {outcome:?}"
+                );
                 if time == 2 {
-                    assert_eq!(bench.effects().len(), before, "{step} acted twice: {:?}", bench.effects());
+                    assert_eq!(
+                        bench.effects().len(),
+                        before,
+                        "{step} acted twice: {:?}",
+                        bench.effects()
+                    );
                 }
             }
         }
@@ -527,14 +699,19 @@ async fn cut_off_at_any_request_the_next_daemon_goes_on_and_nothing_is_done_twic
         while let Some(ended) = running.join_next().await {
             ended.unwrap();
         }
-        assert!(finished > Some(30), "the case was cut off at {finished:?} requests only");
+        assert!(
+            finished > Some(30),
+            "the case was cut off at {finished:?} requests only"
+        );
     }
 }
 
 /// Cuts a case off at its n-th request; says so when the case ended before.
 async fn cut_off_at(recovery: Recovery, nth: usize) -> Option<usize> {
     let mut bench = Bench::new(2, recovery).await;
-    bench.world.with(|state| state.segment = (recovery == Recovery::Masakari).then_some(true));
+    bench
+        .world
+        .with(|state| state.segment = (recovery == Recovery::Masakari).then_some(true));
     let first = bench.daemon("first");
     bench.condemn(&first, &name(1), "aa").await;
     bench.world.cut_at(nth);
@@ -548,7 +725,11 @@ async fn cut_off_at(recovery: Recovery, nth: usize) -> Option<usize> {
         // The first one's lease runs out; its tasks are cut off with the request that hangs.
         bench.clock.advance(Duration::from_secs(61));
         let case = bench.settle(bench.daemon("second")).await;
-        assert!(matches!(case.state, CaseState::Closed { .. }), "{recovery:?} cut at {nth}: {:?}", case.state);
+        assert!(
+            matches!(case.state, CaseState::Closed { .. }),
+            "{recovery:?} cut at {nth}: {:?}",
+            case.state
+        );
     }
     let mut effects = bench.effects();
     let all = effects.len();
@@ -556,8 +737,15 @@ async fn cut_off_at(recovery: Recovery, nth: usize) -> Option<usize> {
     effects.dedup();
     // Masakari overwrites the reason, so the host is disabled twice.
     let twice = usize::from(recovery == Recovery::Masakari);
-    assert_eq!(all, effects.len() + twice, "{recovery:?} cut at {nth}: {effects:?}");
-    assert!(bench.states().await.iter().all(|(state, _)| state == "moved"), "{recovery:?} cut at {nth}");
+    assert_eq!(
+        all,
+        effects.len() + twice,
+        "{recovery:?} cut at {nth}: {effects:?}"
+    );
+    assert!(
+        bench.states().await.iter().all(|(state, _)| state == "moved"),
+        "{recovery:?} cut at {nth}"
+    );
     finished.then_some(nth)
 }
 
@@ -569,12 +757,28 @@ async fn a_daemon_that_lost_its_lease_stops() {
     bench.condemn(&daemon, &name(1), "aa").await;
     let case = bench.case().await;
     let kind = LeaseKind::Case(case.id.clone());
-    let lease = bench.store.lease(kind.clone(), "a", bench.clock.now(), Duration::from_secs(60)).await.unwrap().unwrap();
+    let lease = bench
+        .store
+        .lease(kind.clone(), "a", bench.clock.now(), Duration::from_secs(60))
+        .await
+        .unwrap()
+        .unwrap();
     bench.clock.advance(Duration::from_secs(61));
-    bench.store.lease(kind, "b", bench.clock.now(), Duration::from_secs(60)).await.unwrap().unwrap();
+    bench
+        .store
+        .lease(kind, "b", bench.clock.now(), Duration::from_secs(60))
+        .await
+        .unwrap()
+        .unwrap();
     let cloud = bench.world.cloud();
     let stop = CancellationToken::new();
-    let error = daemon.carry_on(&cloud, &case.id, &lease, &stop).await.unwrap_err();
-    assert!(matches!(error, crate::store::StoreError::LeaseLost { .. }), "{error}");
+    let error = daemon
+        .carry_on(&cloud, &case.id, &lease, &stop)
+        .await
+        .unwrap_err();
+    assert!(
+        matches!(error, crate::store::StoreError::LeaseLost { .. }),
+        "{error}"
+    );
     assert_eq!(bench.effects(), Vec::<String>::new());
 }

@@ -79,15 +79,18 @@ impl World {
             state.services.insert(host.to_owned(), (true, None, false));
         }
         for n in 1..=guests {
-            state.guests.insert(n, Guest {
-                host: "cmp-1".into(),
-                vm_state: "active".into(),
-                task: None,
-                volume: true,
-                group: None,
-                moves: vec![],
-                ends: vec![],
-            });
+            state.guests.insert(
+                n,
+                Guest {
+                    host: "cmp-1".into(),
+                    vm_state: "active".into(),
+                    task: None,
+                    volume: true,
+                    group: None,
+                    moves: vec![],
+                    ends: vec![],
+                },
+            );
         }
         let state = Arc::new(Mutex::new(state));
         let cut = Arc::new(Notify::new());
@@ -150,7 +153,10 @@ const STAMP: &str = "2026-11-21T06:53:47.000000";
 impl State {
     fn request(&mut self, request: &Request) -> Answer {
         let line = format!("{} {}", request.method, request.path);
-        let fault = self.faults.iter_mut().find(|(what, left, _)| *left > 0 && line.starts_with(what));
+        let fault = self
+            .faults
+            .iter_mut()
+            .find(|(what, left, _)| *left > 0 && line.starts_with(what));
         let how = fault.map(|(_, left, how)| {
             *left -= 1;
             *how
@@ -262,7 +268,11 @@ impl State {
 
     fn put_service(&mut self, wanted: &str, body: &Value) -> Answer {
         let beat = self.heartbeat;
-        let Some((host, state)) = self.services.iter_mut().find(|(host, _)| service_id(host) == wanted) else {
+        let Some((host, state)) = self
+            .services
+            .iter_mut()
+            .find(|(host, _)| service_id(host) == wanted)
+        else {
             return answer(404, "{}");
         };
         if body["status"] == json!("disabled") {
@@ -299,7 +309,11 @@ impl State {
     }
 
     fn membership(&mut self, number: &str, body: &Value) -> Answer {
-        let Some((name, state)) = self.aggregates.iter_mut().find(|(_, state)| state.0.to_string() == number) else {
+        let Some((name, state)) = self
+            .aggregates
+            .iter_mut()
+            .find(|(_, state)| state.0.to_string() == number)
+        else {
             return answer(404, "{}");
         };
         if let Some(host) = body["add_host"]["host"].as_str() {
@@ -318,7 +332,10 @@ impl State {
 
     fn evacuate(&mut self, server: &str) -> Answer {
         let forced_down = self.services["cmp-1"].2;
-        let masakari = self.notifications.iter().any(|known| matches!(known.1, "new" | "running" | "error"));
+        let masakari = self
+            .notifications
+            .iter()
+            .any(|known| matches!(known.1, "new" | "running" | "error"));
         let Some((n, guest)) = self.guests.iter_mut().find(|(n, _)| id(**n) == server) else {
             return answer(404, "{}");
         };
@@ -329,13 +346,19 @@ impl State {
             self.violations.push(format!("{n} evacuated beside Masakari"));
         }
         if guest.host != "cmp-1" || !forced_down {
-            return answer(400, r#"{"badRequest": {"message": "Compute service is still in use."}}"#);
+            return answer(
+                400,
+                r#"{"badRequest": {"message": "Compute service is still in use."}}"#,
+            );
         }
         if guest.task.is_some() || guest.moves.iter().any(|known| known.0 == "accepted") {
             self.violations.push(format!("{n} evacuated twice"));
         }
         if guest.ends.first() == Some(&"refused") {
-            return answer(400, r#"{"badRequest": {"message": "Evacuate is not supported for vTPM"}}"#);
+            return answer(
+                400,
+                r#"{"badRequest": {"message": "Evacuate is not supported for vTPM"}}"#,
+            );
         }
         guest.task = Some("rebuilding".into());
         guest.moves.push(("accepted".into(), None, 2));
@@ -346,7 +369,9 @@ impl State {
     }
 
     fn one_of_a_group(&mut self, n: u8) {
-        let Some(group) = self.guests[&n].group.clone() else { return };
+        let Some(group) = self.guests[&n].group.clone() else {
+            return;
+        };
         let moving = self
             .guests
             .values()
@@ -378,17 +403,27 @@ impl State {
     }
 
     fn notify(&mut self, body: &Value) -> Answer {
-        let generated = body["notification"]["generated_time"].as_str().unwrap_or("").to_owned();
+        let generated = body["notification"]["generated_time"]
+            .as_str()
+            .unwrap_or("")
+            .to_owned();
         if self.on_maintenance || self.notifications.iter().any(|known| known.2 == generated) {
-            return answer(409, r#"{"conflictingRequest": {"message": "duplicate, or under maintenance"}}"#);
+            return answer(
+                409,
+                r#"{"conflictingRequest": {"message": "duplicate, or under maintenance"}}"#,
+            );
         }
         if !self.off {
-            self.violations.push("Masakari notified while the host runs".into());
+            self.violations
+                .push("Masakari notified while the host runs".into());
         }
         let uuid = id(100 + u8::try_from(self.notifications.len()).unwrap());
         self.notifications.push((uuid, "new", generated, 3));
         self.effects.push("notify".into());
-        answer(202, json!({ "notification": notification(self.notifications.last().unwrap()) }).to_string())
+        answer(
+            202,
+            json!({ "notification": notification(self.notifications.last().unwrap()) }).to_string(),
+        )
     }
 
     /// Each look lets some time go by; at the end Masakari has moved all, or whatever it was told to end in.
@@ -421,7 +456,9 @@ impl State {
 }
 
 fn step_on(guest: &mut Guest) {
-    let Some((status, to, left)) = guest.moves.last_mut() else { return };
+    let Some((status, to, left)) = guest.moves.last_mut() else {
+        return;
+    };
     if status != "accepted" {
         return;
     }
