@@ -123,7 +123,7 @@ fn timeline(report: &Report) -> Markup {
         h2 { "What happened" }
         p.faint { "Seconds since the first evidence." }
         div.scroll { table {
-            thead { tr { th.number { "s" } th { } th { "step" } th { "what" } } }
+            thead { tr { th.number { "s" } th.bar { } th { "step" } th { "what" } } }
             tbody {
                 @for moment in &report.timeline {
                     tr class=(moment.kind) {

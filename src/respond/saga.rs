@@ -301,22 +301,25 @@ mod tests {
         ));
     }
 
+    /// Mostly over, so that the late steps are reached.
     fn state() -> impl Strategy<Value = StepState> {
         prop_oneof![
-            Just(StepState::Pending),
-            Just(StepState::Running),
-            Just(StepState::Done),
-            Just(StepState::Failed),
-            Just(StepState::Skipped),
+            5 => Just(StepState::Done),
+            2 => Just(StepState::Skipped),
+            1 => Just(StepState::Pending),
+            1 => Just(StepState::Running),
+            1 => Just(StepState::Failed),
         ]
     }
 
     proptest! {
-        /// Whatever is recorded, in whatever order: evacuation only follows a fence that was seen.
+        /// Whatever is recorded, also with steps left out: evacuation only follows a fence that was seen.
         #[test]
         fn nothing_is_evacuated_before_the_fence(
-            record in proptest::collection::vec((proptest::sample::select(Step::ALL.to_vec()), state()), 0..12)
+            steps in proptest::sample::subsequence(Step::ALL.to_vec(), 1..=9),
+            states in proptest::collection::vec(state(), 9),
         ) {
+            let record: Vec<(Step, StepState)> = steps.into_iter().zip(states).collect();
             if let Move::Do(Step::Evacuate | Step::Confirm) = next(&record) {
                 prop_assert!(record.contains(&(Step::Fence, StepState::Done)));
                 prop_assert!(record.contains(&(Step::ForceDown, StepState::Done)));
