@@ -12,6 +12,7 @@ pub mod golden;
 pub mod hosts;
 pub mod identity;
 pub mod quarantine;
+mod release;
 pub mod report;
 pub mod serve;
 pub mod verify_host;

@@ -8,12 +8,12 @@ use serde::Serialize;
 use super::{
     context,
     exit::{Exit, Trouble},
-    out,
+    out, release,
 };
 use crate::{
     clock::{Clock as _, SystemClock, Timestamp},
     config::ResponseMode,
-    ids::{CaseId, Sha256Digest},
+    ids::{CaseId, HostName, Sha256Digest},
     respond::journal::Entry,
     store::{Case, CaseFilter, CaseInstance, CaseState, JournalEntry, Step, Store},
 };
@@ -49,6 +49,19 @@ enum Command {
         /// The case.
         case: CaseId,
     },
+    /// Close a held or stuck case without doing anything more.
+    Dismiss {
+        /// The case.
+        case: CaseId,
+        /// Why, for the record.
+        #[arg(long, value_name = "TEXT")]
+        because: String,
+    },
+    /// Let a host back under the watch: it is attested now, in full, and has to be Affirming.
+    Release {
+        /// The host.
+        host: HostName,
+    },
     /// Write the evidence that condemned the host, as bundles for `verify-host --replay`.
     Evidence {
         /// The case.
@@ -81,6 +94,8 @@ impl Quarantine {
             Command::List { open, json } => list(&store, open, json).await,
             Command::Show { case, json } => show(&store, &case, json).await,
             Command::Approve { case } => approve(&store, &case, config.response.mode).await,
+            Command::Dismiss { case, because } => release::dismiss(&store, &case, &because).await,
+            Command::Release { host } => release::release(&context::rounds(&config).await?, &host).await,
             Command::Evidence { case, output, force } => evidence(&store, &case, &output, force).await,
         }
     }

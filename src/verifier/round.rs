@@ -11,6 +11,7 @@ use lazaret_attest::{
     evidence::Evidence,
     finding::{Code, Finding},
     result::{AttestationResult, History},
+    verdict::Verdict,
     verify::{Input, Part, verify},
 };
 use lazaret_wire::tls::{Peer, Pin, TlsIdentity};
@@ -118,7 +119,7 @@ pub struct Judged {
     pub answered: bool,
     /// How long each part took.
     pub timings: Timings,
-    /// The whole evidence; `None` when there was no answer.
+    /// The whole evidence; `None` when there was no answer, or when it is Affirming and nobody asked for it.
     pub bundle: Option<Bundle>,
 }
 
@@ -192,7 +193,9 @@ impl Rounds {
             Answer::Judged(collected, result) => (Some(collected), result),
             Answer::Silence(error) => (None, silence(&error)),
         };
-        let bundle = collected.as_ref().map(|collected| {
+        // The evidence may be 64 MiB; a copy is made only where somebody will keep it.
+        let wanted = whole || result.verdict != Verdict::Affirming;
+        let bundle = collected.as_ref().filter(|_| wanted).map(|collected| {
             Bundle::new(&Parts {
                 host: host.name(),
                 received_at: collected.received_at,

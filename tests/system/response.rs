@@ -169,6 +169,17 @@ fn a_compromised_host_goes_through_the_whole_response_by_masakari() {
     assert_eq!(bundles, 2, "the round that condemned and the one that confirmed");
     assert!(!daemon.log().contains("lab-only-"), "a secret is in the log");
     drop(daemon);
+
+    // It comes back only by a person and a passing quote.
+    lab.lazaret(&["quarantine", "release", "cmp-1"]).expect(30);
+    lab.lab(&["host", "power-on", "cmp-1"]);
+    let said = lab.lazaret(&["quarantine", "release", "cmp-1"]).expect(0);
+    assert!(
+        said.out.contains("lazaret-quarantine") && said.out.contains("--enable cmp-1"),
+        "{}",
+        said.out
+    );
+    lab.lazaret(&["quarantine", "release", "cmp-1"]).expect(65);
 }
 
 #[test]
@@ -315,4 +326,12 @@ fn the_last_host_of_a_zone_is_held() {
         world.servers_on("cmp-1").iter().map(id).collect::<BTreeSet<_>>(),
         there
     );
+    // A person decides against it.
+    let because = "the others are down for maintenance";
+    lab.lazaret(&["quarantine", "dismiss", &case, "--because", because])
+        .expect(0);
+    assert_eq!(lab.case(&case)["state"], "closed");
+    assert!(lab.case(&case)["reason"].as_str().unwrap().contains(because));
+    assert_eq!(world.service("cmp-1")["status"], "enabled");
+    assert!(lab.hosts()[0]["quarantined_by"].is_null());
 }
