@@ -9,6 +9,7 @@ import hashlib
 import json
 import os
 import shutil
+import subprocess
 import signal
 import threading
 import time
@@ -136,7 +137,14 @@ def _mariadb():
                                              "--auth-root-authentication-method=normal"], log="mariadb-install")
         (VAR / "done/mariadb-made").write_text("")
     processes.start("mariadb", ["mariadbd", f"--defaults-file={ETC / 'mariadb.cnf'}", *user])
-    processes.wait_port("mariadb", PORT["mariadb"])
+    # Its TCP port listens a moment before its socket does; an answer is what counts.
+    wait_until("MariaDB's answer", _mariadb_answers, 60, 0.1, lambda: processes.require("mariadb"))
+
+
+def _mariadb_answers():
+    asked = subprocess.run(["mariadb", "--no-defaults", "-u", "root", f"--socket={RUN / 'mariadb.sock'}", "-e", "SELECT 1"],
+                           stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=False)
+    return asked.returncode == 0
 
 
 def _sql(text, *more):
