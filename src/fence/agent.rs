@@ -291,7 +291,7 @@ async fn read(from: Option<impl AsyncRead + Unpin>) -> String {
         return String::new();
     };
     let mut kept = Vec::new();
-    let mut buffer = [0; 8192];
+    let mut buffer = vec![0; 8192];
     while let Ok(count @ 1..) = from.read(&mut buffer).await {
         let room = OUTPUT_MAX.saturating_sub(kept.len());
         kept.extend(buffer.iter().take(count.min(room)));

@@ -34,24 +34,24 @@ impl Method {
     /// The power state now.
     pub async fn power_state(&self) -> Result<Power, Error> {
         match self {
-            Self::Redfish(redfish) => redfish.power_state().await,
-            Self::FenceAgent(agent) => agent.power_state().await,
+            Self::Redfish(redfish) => Box::pin(redfish.power_state()).await,
+            Self::FenceAgent(agent) => Box::pin(agent.power_state()).await,
         }
     }
 
     /// Asks for the power to be forced off. Success means that it was asked, not that it is off.
     pub async fn ask_off(&self) -> Result<(), Error> {
         match self {
-            Self::Redfish(redfish) => redfish.ask_off().await,
-            Self::FenceAgent(agent) => agent.ask_off().await,
+            Self::Redfish(redfish) => Box::pin(redfish.ask_off()).await,
+            Self::FenceAgent(agent) => Box::pin(agent.ask_off()).await,
         }
     }
 
     /// Powers a host on; only a release and tests do this.
     pub async fn ask_on(&self) -> Result<(), Error> {
         match self {
-            Self::Redfish(redfish) => redfish.ask_on().await,
-            Self::FenceAgent(agent) => agent.ask_on().await,
+            Self::Redfish(redfish) => Box::pin(redfish.ask_on()).await,
+            Self::FenceAgent(agent) => Box::pin(agent.ask_on()).await,
         }
     }
 

@@ -12,7 +12,6 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::ResponseMode;
-use crate::fence::Fenced;
 use crate::ids::CaseId;
 use crate::openstack::Cloud;
 use crate::store::{Case, CaseFilter, CaseState, Lease, LeaseKind, StepState, StoreError};
@@ -21,7 +20,7 @@ use super::Respond;
 use super::journal::Entry;
 use super::notify::{Event, Kind};
 use super::saga::{self, Move, Settled, Step};
-use super::steps::{self, Context};
+use super::steps::{self, Context, Seen};
 
 /// How often cases of other processes, and those let go on by a person, are looked for.
 const LOOK: Duration = Duration::from_secs(2);
@@ -55,7 +54,7 @@ impl Respond {
                         busy.insert(id.clone(), ());
                         let (respond, cloud, stop) = (Arc::clone(&self), Arc::clone(&cloud), stop.clone());
                         driven.spawn(async move {
-                            respond.drive_one(&cloud, &id, &stop).await;
+                            Box::pin(respond.drive_one(&cloud, &id, &stop)).await;
                             id
                         });
                     }
@@ -135,7 +134,7 @@ impl Respond {
         };
         let writing = lease.clone();
         let ended = self
-            .holding(lease, self.carry_on(cloud, id, &writing, stop))
+            .holding(lease, Box::pin(self.carry_on(cloud, id, &writing, stop)))
             .await;
         match ended {
             Ok(()) => {}
@@ -236,7 +235,7 @@ impl Respond {
         case: &Case,
         lease: &Lease,
         step: Step,
-        proof: &Mutex<Option<Arc<Fenced>>>,
+        proof: &Mutex<Option<Seen>>,
     ) -> Result<Option<Duration>, StoreError> {
         let store = &self.store;
         let name = step.as_str();
@@ -335,7 +334,7 @@ impl Respond {
         cloud: &Cloud,
         case: &Case,
         lease: &Lease,
-        proof: &Mutex<Option<Arc<Fenced>>>,
+        proof: &Mutex<Option<Seen>>,
     ) -> Result<(), StoreError> {
         let context = Context {
             respond: self,

@@ -84,7 +84,7 @@ impl Respond {
                 let first = earlier
                     .iter()
                     .find(|before| before.verdict == Verdict::Contraindicated);
-                let case = self.new_case(round, first.unwrap_or(round), now).await?;
+                let case = Box::pin(self.new_case(round, first.unwrap_or(round), now)).await?;
                 events.push(opened(&case, now));
                 if let CaseState::Held { reason } = &case.state {
                     events.push(Event::case(Kind::CaseHeld, &case.id, &host, reason.clone(), now));
@@ -197,16 +197,16 @@ impl Respond {
             .await
             .remove(host)
             .filter(|ahead| ahead.since.elapsed() < AHEAD_FOR);
-        let reading = async {
+        let reading = Box::pin(async {
             match ahead {
                 Some(ahead) => match ahead.reading.await {
                     Ok(Ok(inventory)) => Ok(inventory),
                     // What failed a moment ago may work now.
                     Ok(Err(_)) | Err(_) => Inventory::read(cloud, host).await,
                 },
-                None => Inventory::read(cloud, host).await,
+                None => Box::pin(Inventory::read(cloud, host)).await,
             }
-        };
+        });
         match tokio::time::timeout(PLAN_WITHIN, reading).await {
             Ok(Ok(inventory)) => Ok(inventory),
             Ok(Err(error)) => Err(error.to_string()),

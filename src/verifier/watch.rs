@@ -186,7 +186,7 @@ async fn under(rounds: &Rounds, respond: &Respond, host: Host, lease: &Lease) ->
     let (judged, recording) = rounds
         .prepared(&host, Purpose::Scheduled, None, condemned)
         .await?;
-    let decision = respond.on_round(lease, recording).await?;
+    let decision = Box::pin(respond.on_round(lease, recording)).await?;
     tell(&judged, decision);
     if decision != Decision::Confirm {
         return Ok(());
@@ -197,7 +197,7 @@ async fn under(rounds: &Rounds, respond: &Respond, host: Host, lease: &Lease) ->
     let (confirmed, recording) = rounds
         .prepared(&host, Purpose::Confirmation, Some(judged.round.id), true)
         .await?;
-    let decision = respond.on_round(lease, recording).await?;
+    let decision = Box::pin(respond.on_round(lease, recording)).await?;
     tell(&confirmed, decision);
     Ok(())
 }

@@ -1,8 +1,10 @@
 //! Powers the host off, and sees it off. The proof lives in memory only; who needs it after a restart looks again.
 
-use std::sync::Arc;
+use std::sync::{Arc, MutexGuard, PoisonError};
 
-use crate::fence::{AgentPort, Error as PowerError, Fenced};
+use crate::clock::Timestamp;
+use crate::fence::{AgentPort, AgentSignal as _, Error as PowerError, Fenced, Power};
+use crate::respond::HostFence;
 use crate::respond::journal::Entry;
 use crate::respond::notify::Kind;
 use crate::respond::saga::Step;
@@ -14,12 +16,34 @@ pub(super) async fn ensure(context: &Context<'_>) -> Result<Outcome, Trouble> {
     Ok(Outcome::Done(Entry::says(fenced.to_string())))
 }
 
+/// What this process has seen: the proof, and which writes to nova's row since then are accounted for.
+pub(in crate::respond) struct Seen {
+    fenced: Arc<Fenced>,
+    /// The newest time in nova's row that is accounted for.
+    heartbeat: Timestamp,
+    /// How many such times there were after the proof.
+    writes: u32,
+}
+
+/// Every write to the service's row moves the time that nova shows as its heartbeat: our own force-down, Masakari's
+/// disable, our reason put back. A host that lives moves it every few seconds and soon has more.
+const WRITES: u32 = 4;
+
+impl Seen {
+    /// A proof that was just made.
+    pub(in crate::respond) fn new(fenced: Arc<Fenced>) -> Self {
+        let heartbeat = fenced.last_heartbeat();
+        Self {
+            fenced,
+            heartbeat,
+            writes: 0,
+        }
+    }
+}
+
 /// The proof that the host is off: the one of this process, or a new one.
 pub(super) async fn proof(context: &Context<'_>) -> Result<Arc<Fenced>, Trouble> {
-    let known = match context.proof.lock() {
-        Ok(known) => known.clone(),
-        Err(poisoned) => poisoned.into_inner().clone(),
-    };
+    let known = locked(context).as_ref().map(|seen| Arc::clone(&seen.fenced));
     match known {
         Some(fenced) if reports_again(context, &fenced).await?.is_none() => Ok(fenced),
         _ => look(context).await,
@@ -36,15 +60,26 @@ pub(super) async fn still_off(context: &Context<'_>, fenced: &Fenced) -> Result<
 }
 
 /// Whether nova has had a heartbeat since the one that stood still; the proof is void then, and people are told.
+///
+/// A time that moved is no heartbeat yet, since writes through nova's API move it as well. It is taken for one unless
+/// the BMC still says exactly Off and the agent is still silent, and for the first few times only.
 async fn reports_again(context: &Context<'_>, fenced: &Fenced) -> Result<Option<String>, Trouble> {
     let heartbeat = context.service().await?.heartbeat;
-    let Some(heartbeat) = heartbeat.filter(|heartbeat| *heartbeat > fenced.last_heartbeat()) else {
+    let (known, writes) = match locked(context).as_ref() {
+        Some(seen) => (seen.heartbeat.max(fenced.last_heartbeat()), seen.writes),
+        None => (fenced.last_heartbeat(), 0),
+    };
+    let Some(heartbeat) = heartbeat.filter(|heartbeat| *heartbeat > known) else {
         return Ok(None);
     };
-    match context.proof.lock() {
-        Ok(mut known) => *known = None,
-        Err(poisoned) => *poisoned.into_inner() = None,
+    if writes < WRITES && still_dark(context, fenced).await {
+        if let Some(seen) = locked(context).as_mut() {
+            seen.heartbeat = heartbeat;
+            seen.writes = writes.saturating_add(1);
+        }
+        return Ok(None);
     }
+    *locked(context) = None;
     let words = format!(
         "{} was seen off, and its nova-compute reports again since: heartbeat {heartbeat}; it is powered off again \
          before anything more is evacuated",
@@ -53,6 +88,41 @@ async fn reports_again(context: &Context<'_>, fenced: &Fenced) -> Result<Option<
     context.tell(Kind::TamperingSuspected, words.clone()).await?;
     context.note(Step::Fence, &Entry::says(words.clone())).await?;
     Ok(Some(words))
+}
+
+/// Whether the method that fenced the host still reads exactly Off, and its agent is silent. What cannot be read is
+/// not dark.
+async fn still_dark(context: &Context<'_>, fenced: &Fenced) -> bool {
+    let Some(fence) = context.respond.fencing.host(fenced.host()) else {
+        return false;
+    };
+    let Some(method) = fence
+        .methods
+        .iter()
+        .find(|method| method.name() == fenced.method())
+    else {
+        return false;
+    };
+    let (power, answers) = tokio::join!(method.power_state(), async {
+        match witness(context, fence).await {
+            Ok(agent) => agent.answers().await.unwrap_or(true),
+            Err(_) => true,
+        }
+    });
+    matches!(power, Ok(Power::Off)) && !answers
+}
+
+/// The agent where it is pinned *now*: an address from before it was enrolled again would be silent, and prove nothing.
+async fn witness(context: &Context<'_>, fence: &HostFence) -> Result<AgentPort, Trouble> {
+    Ok(match context.respond.store.host(&context.case.host).await? {
+        Some(known) => AgentPort::of(&known.enrolled.agent_url, fence.agent.timeout),
+        None => fence.agent.clone(),
+    })
+}
+
+fn locked<'a>(context: &'a Context<'_>) -> MutexGuard<'a, Option<Seen>> {
+    // Nothing panics while it is held.
+    context.proof.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Makes sure that the host is off, and sees it. A host that is off is not switched again.
@@ -88,21 +158,14 @@ async fn look(context: &Context<'_>) -> Result<Arc<Fenced>, Trouble> {
     )
     .await?;
     context.note(Step::Fence, &Entry::says(tried.join("; "))).await?;
-    // Where the agent is pinned *now*: an address from before it was enrolled again would be silent, and prove nothing.
-    let agent = match context.respond.store.host(host).await? {
-        Some(known) => AgentPort::of(&known.enrolled.agent_url, fence.agent.timeout),
-        None => fence.agent.clone(),
-    };
+    let agent = witness(context, fence).await?;
     match fencing
         .observe(fence, off.by, &agent, context.cloud, &context.respond.clock)
         .await
     {
         Ok(fenced) => {
             let fenced = Arc::new(fenced);
-            match context.proof.lock() {
-                Ok(mut known) => *known = Some(Arc::clone(&fenced)),
-                Err(poisoned) => *poisoned.into_inner() = Some(Arc::clone(&fenced)),
-            }
+            *locked(context) = Some(Seen::new(Arc::clone(&fenced)));
             Ok(fenced)
         }
         Err(not) => {

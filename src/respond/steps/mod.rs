@@ -13,11 +13,10 @@ mod nova;
 mod plan;
 mod watch;
 
-use std::sync::{Arc, Mutex};
+use std::sync::Mutex;
 use std::time::Duration;
 
 use crate::clock::Timestamp;
-use crate::fence::Fenced;
 use crate::openstack::{Cloud, ComputeService, Error, Next};
 use crate::store::{Case, CaseInstance, JournalEntry, Lease, Phase, StoreError};
 
@@ -25,6 +24,8 @@ use super::Respond;
 use super::journal::Entry;
 use super::notify::{Event, Kind};
 use super::saga::{self, Step};
+
+pub(super) use fence::Seen;
 
 /// How a step ended, with what the journal says of it.
 pub(super) type Outcome = saga::Outcome<Entry>;
@@ -37,7 +38,7 @@ pub(super) struct Context<'a> {
     pub(super) journal: &'a [JournalEntry],
     pub(super) lease: &'a Lease,
     /// The proof of this process; gone after a restart, when it is observed again.
-    pub(super) proof: &'a Mutex<Option<Arc<Fenced>>>,
+    pub(super) proof: &'a Mutex<Option<Seen>>,
 }
 
 /// Why a step could not go on.
@@ -72,7 +73,7 @@ impl Trouble {
 /// Makes sure that a step is done.
 pub(super) async fn ensure(step: Step, context: &Context<'_>) -> Result<Outcome, Trouble> {
     if step == Step::Plan {
-        return plan::ensure(context).await;
+        return Box::pin(plan::ensure(context)).await;
     }
     let Some(plan) = super::journal::plan_of(context.case, context.journal) else {
         return Ok(Outcome::Stuck(format!(
@@ -81,14 +82,14 @@ pub(super) async fn ensure(step: Step, context: &Context<'_>) -> Result<Outcome,
         )));
     };
     match step {
-        Step::Plan | Step::Announce => announce::ensure(context, &plan).await,
-        Step::Disable => disable::ensure(context, &plan).await,
-        Step::Isolate => isolate::ensure(context, &plan).await,
-        Step::Fence => fence::ensure(context).await,
-        Step::ForceDown => force_down::ensure(context, &plan).await,
-        Step::Evacuate => evacuate::ensure(context, &plan).await,
-        Step::Confirm => confirm::ensure(context, &plan).await,
-        Step::Close => close::ensure(context).await,
+        Step::Plan | Step::Announce => Box::pin(announce::ensure(context, &plan)).await,
+        Step::Disable => Box::pin(disable::ensure(context, &plan)).await,
+        Step::Isolate => Box::pin(isolate::ensure(context, &plan)).await,
+        Step::Fence => Box::pin(fence::ensure(context)).await,
+        Step::ForceDown => Box::pin(force_down::ensure(context, &plan)).await,
+        Step::Evacuate => Box::pin(evacuate::ensure(context, &plan)).await,
+        Step::Confirm => Box::pin(confirm::ensure(context, &plan)).await,
+        Step::Close => Box::pin(close::ensure(context)).await,
     }
 }
 

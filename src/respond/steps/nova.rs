@@ -324,7 +324,7 @@ mod tests {
             let respond = world.respond(ResponseMode::Enforce);
             let lease = world.lease(LeaseKind::Case(case.id.clone())).await;
             let fenced = Arc::new(Fenced::for_tests(host()));
-            let proof = Mutex::new(Some(Arc::clone(&fenced)));
+            let proof = Mutex::new(Some(super::super::Seen::new(Arc::clone(&fenced))));
             let context = Context {
                 respond: &respond,
                 cloud: &world.cloud,
