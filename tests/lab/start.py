@@ -20,9 +20,8 @@ def toolchain():
     """Raises when there is no Rust that is new enough, and says how to get it."""
     with open(settings.ROOT / "Cargo.toml", "rb") as f:
         wanted = tomllib.load(f)["workspace"]["package"]["rust-version"]
-    how = (f"Lazaret needs Rust {wanted} or newer, and Debian's own rustc is older. Get it with rustup:\n"
-           f"    curl --proto '=https' --tlsv1.2 -sSf https://sh.rustup.rs | sh -s -- -y --profile minimal -c clippy -c rustfmt\n"
-           f"    . \"$HOME/.cargo/env\"")
+    how = (f"Lazaret needs Rust {wanted} or newer with clippy and rustfmt, and Debian's own rustc is older. rustup, the Rust "
+           f"project's installer, has it:\n    rustup toolchain install stable --profile minimal -c clippy -c rustfmt")
     try:
         found = subprocess.run(["rustc", "--version"], capture_output=True, text=True, check=True).stdout
     except (OSError, subprocess.CalledProcessError):
