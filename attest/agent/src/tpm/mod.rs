@@ -108,7 +108,14 @@ impl Tpm {
         let owner = owner::Owner::new(settings, Arc::clone(&standing));
         std::thread::Builder::new()
             .name("tpm".to_owned())
-            .spawn(move || owner.run(&queue))?;
+            .spawn(move || {
+                let run = std::panic::AssertUnwindSafe(|| owner.run(&queue));
+                if std::panic::catch_unwind(run).is_err() {
+                    // An agent without its TPM's owner answers nothing; the service manager starts it anew.
+                    tracing::error!("the thread that owns the TPM panicked; the agent ends");
+                    std::process::exit(71);
+                }
+            })?;
         Ok(Self {
             jobs,
             standing,
