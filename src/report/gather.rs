@@ -70,7 +70,10 @@ impl Report {
                     })
                 })
                 .collect(),
-            replay: format!("lazaret verify-host {} --replay BUNDLE", case.host),
+            replay: format!(
+                "lazaret quarantine evidence {} -o DIR && lazaret verify-host --replay DIR/{}-confirmed.bundle",
+                case.id, case.host
+            ),
             rotate: rotation::credentials(),
         }
     }

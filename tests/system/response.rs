@@ -155,10 +155,19 @@ fn a_compromised_host_goes_through_the_whole_response_by_masakari() {
             "a secret is in the {format} report"
         );
     }
-    // What condemned it is kept, and condemns again, offline.
+    // What condemned it is kept, and condemns again, offline, by the commands that the report names.
+    let json = lab
+        .lazaret(&["report", &case, "--format", "json"])
+        .expect(0)
+        .json();
+    let advice = format!(
+        "lazaret quarantine evidence {case} -o DIR && lazaret verify-host --replay DIR/cmp-1-confirmed.bundle"
+    );
+    assert_eq!(json["replay"], advice);
     let evidence = lab.path("evidence");
     lab.lazaret(&["quarantine", "evidence", &case, "-o", evidence.to_str().unwrap()])
         .expect(0);
+    assert!(evidence.join("cmp-1-confirmed.bundle").is_file());
     let mut bundles = 0;
     for bundle in std::fs::read_dir(&evidence).unwrap() {
         let bundle = bundle.unwrap().path();
