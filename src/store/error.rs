@@ -10,7 +10,7 @@ use crate::ids::{CaseId, HostName, Sha256Digest};
 pub enum StoreError {
     /// The file cannot be opened or made.
     #[error(
-        "opening the database {}: {source}; its directory must exist and belong to the user that runs lazaret",
+        "opening the database {}: {source}; its directory must exist, belong to the user that runs lazaret, and have room",
         path.display()
     )]
     Open {

@@ -220,7 +220,7 @@ fn a_full_disk_is_an_error_and_loses_nothing() {
     .expect(74);
     println!("{}", said.err.trim());
     assert!(
-        said.err.contains("full") || said.err.contains("large"),
+        said.err.contains("have room") || said.err.contains("disk is full"),
         "{}",
         said.err
     );
