@@ -34,7 +34,7 @@ pub struct Enroll {
     host: Option<HostName>,
 
     /// Where its agent answers; by default `agents.url_template` or the host's own `agent`.
-    #[arg(long, value_name = "URL", conflicts_with = "all")]
+    #[arg(long, value_name = "URL", conflicts_with = "all", value_parser = https)]
     agent: Option<Url>,
 
     /// Every compute service that nova knows.
@@ -237,4 +237,26 @@ fn text(row: &Row) -> String {
         row.attestation_key.as_deref().unwrap_or_default(),
         row.agent_key.as_deref().unwrap_or_default()
     )
+}
+
+/// An agent is known by its TLS key, so there is none without TLS.
+fn https(text: &str) -> Result<Url, String> {
+    let url = Url::parse(text).map_err(|error| format!("{error}; write it like https://cmp-1:7990"))?;
+    if url.scheme() == "https" {
+        Ok(url)
+    } else {
+        Err("an agent is reached over https only; write it like https://cmp-1:7990".to_owned())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn an_agent_without_tls_is_refused() {
+        assert!(super::https("https://cmp-1:7990").is_ok());
+        for wrong in ["http://cmp-1:7990", "cmp-1", "file:///etc/passwd"] {
+            let error = super::https(wrong).unwrap_err();
+            assert!(error.contains("https://cmp-1:7990"), "{wrong}: {error}");
+        }
+    }
 }
