@@ -23,6 +23,11 @@ impl Timestamp {
         self.0
     }
 
+    /// Whole seconds since 1970, rounded down.
+    pub const fn unix_seconds(self) -> i64 {
+        self.0.div_euclid(1000)
+    }
+
     /// This much later; stays at the end of time rather than wrapping.
     pub fn plus(self, duration: Duration) -> Self {
         Self(self.0.saturating_add(millis(duration)))

@@ -45,6 +45,8 @@ pub struct Input<'a> {
     pub policy: &'a Policy,
     /// What the last genuine quote of this attestation key proved.
     pub history: Option<&'a History>,
+    /// When the evidence was received, Unix seconds: golden values may be valid from a day and until one.
+    pub now: i64,
 }
 
 /// A stretch of the ladder. The observer hears of each that was walked, whether it ended in a proof or not.
@@ -68,6 +70,7 @@ pub fn verify(input: &Input<'_>, done: &mut dyn FnMut(Part)) -> AttestationResul
         ak_public,
         policy,
         history,
+        now: _,
     } = *input;
     let mut findings = FindingList::new(policy);
     let mut claims = Claims::default();

@@ -11,6 +11,8 @@ pub mod enroll;
 pub mod golden;
 pub mod hosts;
 pub mod identity;
+pub mod inspect;
+pub mod policy;
 pub mod quarantine;
 mod release;
 pub mod report;
@@ -69,6 +71,10 @@ enum Command {
     Report(report::Report),
     /// Check everything that the daemon depends on.
     Doctor(doctor::Doctor),
+    /// Read evidence by hand: boot logs, IMA lists, quotes, EK certificates. Offline.
+    Inspect(inspect::Inspect),
+    /// Appraisal policies: check one, explain a finding. Offline.
+    Policy(policy::Policy),
     /// Print this verifier's TLS pin, for the agents' configuration. The key is made at first use.
     Identity(identity::Identity),
 }
@@ -110,6 +116,8 @@ impl Command {
             Self::Quarantine(command) => command.run(config).await,
             Self::Report(command) => command.run(config).await,
             Self::Doctor(command) => command.run(config).await,
+            Self::Inspect(command) => command.run(),
+            Self::Policy(command) => command.run(),
             Self::Identity(command) => command.run(config).await,
         }
     }

@@ -191,6 +191,7 @@ impl Bundle {
                 ak_public: &self.attestation_key.0,
                 policy: &policy,
                 history: self.history.as_ref(),
+                now: self.received_at.unix_seconds(),
             },
             &mut |_| {},
         ))

@@ -319,6 +319,7 @@ impl Rounds {
                 ak_public: &ak_public,
                 policy: &golden.policy,
                 history: history.as_ref(),
+                now: collected.received_at.unix_seconds(),
             };
             let result = verify(&input, &mut |part| {
                 let now = Instant::now();

@@ -17,6 +17,9 @@ use lazaret_forge::softtpm::{SoftTpm, selected};
 
 pub const SELECTION: &str = "sha1:0,1,2,3,4,5,6,7,8,9,10,14+sha256:0,1,2,3,4,5,6,7,8,9,10,14";
 
+/// When the tests' evidence is received: 2026-06-01, Unix seconds.
+pub const NOW: i64 = 1_780_272_000;
+
 /// What is done to a host before it answers.
 pub type Change = fn(&mut Host);
 
@@ -187,6 +190,7 @@ impl Host {
                 ak_public: &ak_public,
                 policy,
                 history,
+                now: NOW,
             },
             &mut |_| {},
         )

@@ -6,7 +6,7 @@ use lazaret_attest::result::{AttestationResult, History};
 use lazaret_attest::verdict::Verdict;
 use lazaret_attest::verify::{Input, Part, verify};
 
-use crate::host::{Change, Host, expect, policy};
+use crate::host::{Change, Host, NOW, expect, policy};
 
 #[test]
 fn case_31_a_counter_that_falls_is_a_rollback_and_stays_one() {
@@ -156,6 +156,7 @@ fn what_is_not_signed_for_this_challenge_is_indeterminate_and_leaves_no_history(
         ak_public: key,
         policy: &policy,
         history: None,
+        now: NOW,
     };
     expect(
         &lazaret_attest::verify::verify(&input, &mut |_| {}),
@@ -198,6 +199,7 @@ fn the_observer_hears_of_each_part_in_order_and_of_none_behind_a_quote_that_fail
             ak_public: &ak_public,
             policy: &policy,
             history: None,
+            now: NOW,
         };
         verify(&input, &mut |part| parts.push(part));
         parts

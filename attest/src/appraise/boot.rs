@@ -1,0 +1,81 @@
+//! The replayed boot log against golden digests and required claims.
+
+use crate::boot_log::ReplayedBootLog;
+use crate::claims::{BootLogClaims, SecureBoot};
+use crate::finding::{Code, Finding, FindingList};
+use crate::policy::Policy;
+
+/// The replayed boot log against golden digests.
+pub(crate) fn boot_log(
+    log: &ReplayedBootLog<'_>,
+    policy: &Policy,
+    findings: &mut FindingList<'_>,
+) -> BootLogClaims {
+    let claims = log.claims();
+    for ((bank, index), golden) in policy.boot_log() {
+        if !log.covers(*bank, *index) {
+            findings.add(Finding::new(Code::PcrNotQuoted, format!("PCR {bank}:{index}")));
+            continue;
+        }
+        let mut events = 0_usize;
+        for event in log.events_of(*bank, *index) {
+            events = events.saturating_add(1);
+            let digest = event.digest(*bank).unwrap_or_default();
+            if golden.contains(digest) {
+                continue;
+            }
+            findings.add_with(Code::BootEventNotGolden, |finding| Finding {
+                subject: format!("PCR {bank}:{index}, event {}: {}", event.number, event.describe()),
+                expected: Some(format!("one of {} golden digests", golden.len())),
+                found: Some(hex::encode(digest)),
+                ..finding
+            });
+        }
+        if events == 0 {
+            findings.add(
+                Finding::new(Code::BootLogPcrWithoutEvents, format!("PCR {bank}:{index}"))
+                    .expected(format!("some of {} golden digests", golden.len()))
+                    .found("no event"),
+            );
+        }
+    }
+    for event in log.data_mismatches() {
+        findings.add_with(Code::BootEventDataDiffers, |finding| Finding {
+            subject: format!("PCR {}, event {}: {}", event.pcr, event.number, event.kind),
+            ..finding
+        });
+    }
+    secure_boot(claims.secure_boot, policy, findings);
+    claims
+}
+
+/// No PCR was quoted that a boot log explains: what the policy asks of it is missing.
+pub(crate) fn no_boot_log(policy: &Policy, findings: &mut FindingList<'_>) {
+    for (bank, index) in policy.boot_log().keys() {
+        findings.add(Finding::new(Code::PcrNotQuoted, format!("PCR {bank}:{index}")));
+    }
+    secure_boot(SecureBoot::Unproven, policy, findings);
+}
+
+fn secure_boot(state: SecureBoot, policy: &Policy, findings: &mut FindingList<'_>) {
+    if !policy.secure_boot_required() {
+        return;
+    }
+    match state {
+        SecureBoot::On => {}
+        SecureBoot::Off => {
+            findings.add(
+                Finding::new(Code::SecureBootOff, "Secure Boot")
+                    .expected("on")
+                    .found("off"),
+            );
+        }
+        SecureBoot::Unproven => {
+            findings.add(
+                Finding::new(Code::SecureBootUnproven, "Secure Boot")
+                    .expected("on")
+                    .found("unproven"),
+            );
+        }
+    }
+}
