@@ -8,6 +8,7 @@ pub mod roots;
 pub mod sources;
 
 pub mod enroll;
+pub mod lanes;
 pub mod record;
 pub mod round;
 

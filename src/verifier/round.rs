@@ -108,6 +108,13 @@ pub struct Timings {
     pub total_ms: f64,
 }
 
+impl Timings {
+    /// How long the host took to answer.
+    pub fn collected(&self) -> Duration {
+        Duration::try_from_secs_f64(self.collect_ms / 1000.0).unwrap_or(Duration::MAX)
+    }
+}
+
 /// A result that is not recorded yet.
 #[derive(Debug)]
 pub struct Judged {

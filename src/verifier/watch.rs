@@ -7,11 +7,11 @@ use std::{
 };
 
 use lazaret_attest::verdict::Verdict;
-use tokio::sync::Semaphore;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::{error, info, warn};
 
 use super::{
+    lanes::Lanes,
     round::{Judged, RoundError, Rounds},
     schedule,
 };
@@ -44,7 +44,7 @@ const TRY_AGAIN: Duration = Duration::from_secs(60);
 pub struct Watch {
     rounds: Arc<Rounds>,
     respond: Arc<Respond>,
-    permits: Arc<Semaphore>,
+    lanes: Arc<Lanes>,
     busy: Arc<Mutex<HashSet<HostName>>>,
     tasks: TaskTracker,
 }
@@ -52,11 +52,12 @@ pub struct Watch {
 impl Watch {
     /// A watch that runs as many rounds at once as the configuration allows.
     pub fn new(rounds: Arc<Rounds>, respond: Arc<Respond>) -> Self {
-        let permits = Arc::new(Semaphore::new(rounds.config.schedule.concurrency));
+        let schedule = &rounds.config.schedule;
+        let lanes = Arc::new(Lanes::new(schedule.concurrency, schedule.round_deadline));
         Self {
             rounds,
             respond,
-            permits,
+            lanes,
             busy: Arc::default(),
             tasks: TaskTracker::new(),
         }
@@ -97,13 +98,12 @@ impl Watch {
                 continue;
             }
             let (rounds, respond) = (Arc::clone(&self.rounds), Arc::clone(&self.respond));
-            let (permits, busy) = (Arc::clone(&self.permits), Arc::clone(&self.busy));
+            let (lanes, busy) = (Arc::clone(&self.lanes), Arc::clone(&self.busy));
             self.tasks.spawn(async move {
                 let name = host.name().clone();
                 let _busy = Busy(busy, name.clone());
-                // The semaphore is never closed.
-                let _permit = permits.acquire_owned().await;
-                let outcome = one(&rounds, &respond, host).await;
+                let _place = lanes.place(&name).await;
+                let outcome = one(&rounds, &respond, &lanes, host).await;
                 if let Err(error) = outcome {
                     say(&name, &error);
                     let again = rounds.clock.now().plus(TRY_AGAIN);
@@ -155,13 +155,13 @@ impl Drop for Busy {
 }
 
 /// One host: a round, and at once a second one when the first condemns.
-async fn one(rounds: &Rounds, respond: &Respond, host: Host) -> Result<(), RoundError> {
+async fn one(rounds: &Rounds, respond: &Respond, lanes: &Lanes, host: Host) -> Result<(), RoundError> {
     let Some(lease) = rounds.lease(host.name()).await? else {
         // Another process is at it, and records the next time itself.
         return Ok(());
     };
     let outcome = match still_due(rounds, &host).await {
-        Ok(Some(host)) => under(rounds, respond, host, &lease).await,
+        Ok(Some(host)) => under(rounds, respond, lanes, host, &lease).await,
         Ok(None) => Ok(()),
         Err(error) => Err(error.into()),
     };
@@ -177,7 +177,13 @@ async fn still_due(rounds: &Rounds, host: &Host) -> Result<Option<Host>, StoreEr
     Ok(host.filter(|host| host.next_due.is_some_and(|due| due <= now)))
 }
 
-async fn under(rounds: &Rounds, respond: &Respond, host: Host, lease: &Lease) -> Result<(), RoundError> {
+async fn under(
+    rounds: &Rounds,
+    respond: &Respond,
+    lanes: &Lanes,
+    host: Host,
+    lease: &Lease,
+) -> Result<(), RoundError> {
     // What may confirm an earlier condemnation has to stand by itself.
     let condemned = host
         .last
@@ -186,6 +192,7 @@ async fn under(rounds: &Rounds, respond: &Respond, host: Host, lease: &Lease) ->
     let (judged, recording) = rounds
         .prepared(&host, Purpose::Scheduled, None, condemned)
         .await?;
+    lanes.note(host.name(), judged.answered.then(|| judged.timings.collected()));
     let decision = Box::pin(respond.on_round(lease, recording)).await?;
     tell(&judged, decision);
     if decision != Decision::Confirm {
