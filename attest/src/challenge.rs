@@ -1,6 +1,6 @@
 //! What is asked of a host, once.
 
-use crate::pcr::{HashAlg, Selection};
+use crate::pcr::{Selection, sha256};
 
 /// Names the purpose and version of the bytes that are hashed, so that no other protocol's nonce can be one of ours.
 const DOMAIN: &[u8] = b"lazaret/quote/v1\0";
@@ -37,13 +37,7 @@ pub fn qualifying_data(nonce: &[u8; 32], agent_key: &[u8; 32], host: &str) -> [u
         |_| host.len().to_be_bytes().to_vec(),
         |n| n.to_be_bytes().to_vec(),
     );
-    let digest = HashAlg::Sha256.digest_parts(&[DOMAIN, nonce, agent_key, &length, host.as_bytes()]);
-    let mut data = [0; 32];
-    // A SHA-256 digest has 32 bytes: every one of them is copied.
-    for (to, from) in data.iter_mut().zip(digest) {
-        *to = from;
-    }
-    data
+    sha256(&[DOMAIN, nonce, agent_key, &length, host.as_bytes()])
 }
 
 #[cfg(test)]

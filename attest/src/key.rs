@@ -11,9 +11,10 @@ pub(crate) mod vectors;
 
 use std::fmt;
 
+use aws_lc_rs::signature::ParsedPublicKey;
 use thiserror::Error;
 
-use crate::pcr::HashAlg;
+use crate::pcr::{HashAlg, sha256};
 use crate::reader::ReadError;
 
 pub use material::{Curve, KeyMaterial, MaterialError};
@@ -132,13 +133,26 @@ impl fmt::Display for Name {
 /// what the TPM itself made, unable to decrypt, strong, with one scheme and hash.
 ///
 /// The rules say what the key is *if* it lives in a TPM; that it does is proven by [`crate::credential`].
-#[derive(Debug, Clone, PartialEq, Eq)]
+///
+/// Made once for each host and kept: the numbers are parsed for the signature library here, and not for every quote.
+#[derive(Debug, Clone)]
 pub struct AttestationKey {
     public: Vec<u8>,
+    digest: [u8; 32],
     area: PublicArea,
     name: Name,
     scheme: Scheme,
+    verifier: ParsedPublicKey,
 }
+
+/// Everything else is made from the public area.
+impl PartialEq for AttestationKey {
+    fn eq(&self, other: &Self) -> bool {
+        self.public == other.public
+    }
+}
+
+impl Eq for AttestationKey {}
 
 impl AttestationKey {
     /// Reads a TPM2B_PUBLIC and holds it to the rules.
@@ -171,11 +185,14 @@ impl AttestationKey {
             }
         };
         area.material.strong()?;
+        let verifier = area.material.parsed(scheme.hash())?;
         Ok(AttestationKey {
             public: tpm2b_public.to_vec(),
+            digest: sha256(&[tpm2b_public]),
             name: area.name(),
             area,
             scheme,
+            verifier,
         })
     }
 
@@ -195,6 +212,11 @@ impl AttestationKey {
         &self.public
     }
 
+    /// SHA-256 of the TPM2B_PUBLIC: what is remembered of the key.
+    pub fn digest(&self) -> [u8; 32] {
+        self.digest
+    }
+
     /// The Name.
     pub fn name(&self) -> &Name {
         &self.name
@@ -208,6 +230,12 @@ impl AttestationKey {
     /// The key's numbers.
     pub fn material(&self) -> &KeyMaterial {
         &self.area.material
+    }
+
+    /// Verifies a signature in the form of X.509 by the key's own scheme and hash; the message comes back if it does.
+    pub(crate) fn open<'m>(&self, message: &'m [u8], signature: &[u8]) -> Option<&'m [u8]> {
+        let verified = self.verifier.verify_sig(message, signature);
+        verified.ok().map(|()| message)
     }
 
     /// The qualified name of this key as a child of `parent`, itself a primary key of the endorsement hierarchy: what a

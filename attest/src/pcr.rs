@@ -97,6 +97,20 @@ impl HashAlg {
     }
 }
 
+/// SHA-256 of several pieces as if they were one.
+pub(crate) fn sha256(parts: &[&[u8]]) -> [u8; 32] {
+    let mut context = digest::Context::new(&digest::SHA256);
+    for part in parts {
+        context.update(part);
+    }
+    let mut bytes = [0; 32];
+    // A SHA-256 digest has 32 bytes: every one of them is copied.
+    for (to, from) in bytes.iter_mut().zip(context.finish().as_ref()) {
+        *to = *from;
+    }
+    bytes
+}
+
 impl fmt::Display for HashAlg {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.name())
@@ -177,8 +191,13 @@ pub enum PcrValuesError {
 }
 
 /// Puts `values` in the order of `selection`: exactly one value of the right size for each selected register, none else.
-pub fn in_order(selection: &Selection, values: &[PcrValue]) -> Result<Vec<PcrValue>, PcrValuesError> {
-    for (at, value) in values.iter().enumerate() {
+pub fn in_order<'v>(
+    selection: &Selection,
+    values: &'v [PcrValue],
+) -> Result<Vec<&'v PcrValue>, PcrValuesError> {
+    // One bit for each register of each bank.
+    let mut seen = 0_u128;
+    for value in values {
         let PcrValue {
             bank,
             index,
@@ -194,23 +213,35 @@ pub fn in_order(selection: &Selection, values: &[PcrValue]) -> Result<Vec<PcrVal
                 found: digest.len(),
             });
         }
-        if values
-            .iter()
-            .take(at)
-            .any(|other| other.bank == bank && other.index == index)
-        {
+        let bit = bit(bank, index);
+        if seen & bit != 0 {
             return Err(PcrValuesError::Duplicate { bank, index });
         }
+        seen |= bit;
     }
-    selection
-        .iter()
-        .map(|(bank, index)| {
-            let found = values
-                .iter()
-                .find(|value| value.bank == bank && value.index == index);
-            found.cloned().ok_or(PcrValuesError::Missing { bank, index })
-        })
-        .collect()
+    let is = |value: &&PcrValue, bank, index| value.bank == bank && value.index == index;
+    let mut next = values.iter();
+    let mut ordered = Vec::with_capacity(values.len());
+    for (bank, index) in selection.iter() {
+        // Agents send the values in the order of the selection; whoever does not is searched.
+        let found = next
+            .next()
+            .filter(|value| is(value, bank, index))
+            .or_else(|| values.iter().find(|value| is(value, bank, index)));
+        ordered.push(found.ok_or(PcrValuesError::Missing { bank, index })?);
+    }
+    Ok(ordered)
+}
+
+/// The register's own bit: 32 for each bank, of which 24 are used.
+fn bit(bank: HashAlg, index: u8) -> u128 {
+    let bank: u32 = match bank {
+        HashAlg::Sha1 => 0,
+        HashAlg::Sha256 => 32,
+        HashAlg::Sha384 => 64,
+        HashAlg::Sha512 => 96,
+    };
+    1_u128.wrapping_shl(bank | u32::from(index))
 }
 
 /// The digest that a quote signs: the hash of all selected values, one after the other, in the selection's order.
@@ -219,9 +250,16 @@ pub fn digest_of(
     values: &[PcrValue],
     hash: HashAlg,
 ) -> Result<Vec<u8>, PcrValuesError> {
-    let ordered = in_order(selection, values)?;
-    let parts: Vec<&[u8]> = ordered.iter().map(|value| value.digest.as_slice()).collect();
-    Ok(hash.digest_parts(&parts))
+    Ok(digest_in_order(&in_order(selection, values)?, hash))
+}
+
+/// The same, of values that are in order.
+pub(crate) fn digest_in_order(ordered: &[&PcrValue], hash: HashAlg) -> Vec<u8> {
+    let mut context = digest::Context::new(hash.algorithm());
+    for value in ordered {
+        context.update(&value.digest);
+    }
+    context.finish().as_ref().to_vec()
 }
 
 /// Bytes as hex text in every serialised form.

@@ -268,14 +268,15 @@ impl AnsweredQuote {
     /// Joins the quote with the values sent along: exactly those of the selection, and with the signed digest.
     pub fn with_pcrs(self, values: &[PcrValue]) -> Result<QuotedPcrs, QuoteError> {
         let AnsweredQuote(attest) = self;
-        let values = pcr::in_order(&attest.selection, values)?;
-        let digest = pcr::digest_of(&attest.selection, &values, attest.hash)?;
+        let ordered = pcr::in_order(&attest.selection, values)?;
+        let digest = pcr::digest_in_order(&ordered, attest.hash);
         if digest != attest.pcr_digest {
             return Err(QuoteError::Digest {
                 expected: hex::encode(&attest.pcr_digest),
                 found: hex::encode(&digest),
             });
         }
+        let values = ordered.into_iter().cloned().collect();
         Ok(QuotedPcrs { attest, values })
     }
 

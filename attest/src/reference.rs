@@ -13,6 +13,7 @@ use crate::claims::SecureBoot;
 use crate::evidence::Evidence;
 use crate::finding::{Code, Finding, FindingList};
 use crate::ima::{BOOT_AGGREGATE, IMA_PCR, ReplayedImaLog};
+use crate::key::AttestationKey;
 use crate::pcr::HashAlg;
 use crate::policy::{self, Policy};
 use crate::quote::QuotedPcrs;
@@ -26,8 +27,8 @@ pub struct Capture<'a> {
     pub evidence: &'a Evidence,
     /// What it was asked; `ima_first` must be 0.
     pub challenge: &'a Challenge,
-    /// TPM2B_PUBLIC of its attestation key.
-    pub ak_public: &'a [u8],
+    /// Its attestation key, as it was pinned.
+    pub key: &'a AttestationKey,
     /// Name to give the policy.
     pub policy_name: &'a str,
     /// File name of the digest list, as the policy shall write it.
@@ -54,7 +55,7 @@ pub struct Captured {
 /// The findings that keep the evidence from being proven.
 pub fn capture(from: &Capture<'_>) -> Result<Captured, Vec<Finding>> {
     let one = |finding| vec![finding];
-    let quoted = prove_quote(from.evidence, from.challenge, from.ak_public).map_err(one)?;
+    let quoted = prove_quote(from.evidence, from.challenge, from.key).map_err(one)?;
     let boot_log = prove_boot_log(from.evidence, &quoted).map_err(one)?;
     let ima = prove_ima(from.evidence, from.challenge, None, &quoted).map_err(one)?;
     if boot_log.is_none() && ima.is_none() {

@@ -1,5 +1,7 @@
 //! TPMT_SIGNATURE: what a TPM's signing key says over raw bytes.
 
+use std::borrow::Cow;
+
 use thiserror::Error;
 
 use crate::key::{AttestationKey, Curve, KeyMaterial, Scheme};
@@ -76,18 +78,15 @@ pub(crate) fn open<'a>(
         });
     }
     let x509_form = match key.material() {
-        KeyMaterial::Rsa { modulus, .. } => read_rsa(&mut r, modulus.len())?,
-        KeyMaterial::Ec { curve, .. } => read_ecdsa(&mut r, *curve)?,
+        KeyMaterial::Rsa { modulus, .. } => Cow::Borrowed(read_rsa(&mut r, modulus.len())?),
+        KeyMaterial::Ec { curve, .. } => Cow::Owned(read_ecdsa(&mut r, *curve)?),
     };
     r.finish("the signature (TPMT_SIGNATURE)")?;
-    let bytes = key
-        .material()
-        .open(hash, raw, &x509_form)
-        .ok_or(SignatureError::Invalid)?;
+    let bytes = key.open(raw, &x509_form).ok_or(SignatureError::Invalid)?;
     Ok(SignedBytes { bytes, hash })
 }
 
-fn read_rsa(r: &mut Reader<'_>, expected: usize) -> Result<Vec<u8>, SignatureError> {
+fn read_rsa<'a>(r: &mut Reader<'a>, expected: usize) -> Result<&'a [u8], SignatureError> {
     let signature = r.sized_u16_be(MAX_RSA, "the RSA signature")?;
     if signature.len() != expected {
         return Err(SignatureError::Size {
@@ -95,7 +94,7 @@ fn read_rsa(r: &mut Reader<'_>, expected: usize) -> Result<Vec<u8>, SignatureErr
             found: signature.len(),
         });
     }
-    Ok(signature.to_vec())
+    Ok(signature)
 }
 
 fn read_ecdsa(r: &mut Reader<'_>, curve: Curve) -> Result<Vec<u8>, SignatureError> {

@@ -26,8 +26,8 @@ use crate::appraise;
 use crate::challenge::Challenge;
 use crate::claims::{Claims, QuoteClaims};
 use crate::evidence::Evidence;
-use crate::finding::{Code, FindingList};
-use crate::pcr::HashAlg;
+use crate::finding::{Code, Finding, FindingList};
+use crate::key::{AttestationKey, KeyError};
 use crate::policy::Policy;
 use crate::quote::QuotedPcrs;
 use crate::result::{AttestationResult, History, ImaCheckpoint};
@@ -39,8 +39,8 @@ pub struct Input<'a> {
     pub evidence: &'a Evidence,
     /// What it was asked.
     pub challenge: &'a Challenge,
-    /// TPM2B_PUBLIC of the attestation key that was pinned at enrolment.
-    pub ak_public: &'a [u8],
+    /// The attestation key that was pinned at enrolment. Where it cannot be made, the result is [`key_unusable`].
+    pub key: &'a AttestationKey,
     /// What to compare with.
     pub policy: &'a Policy,
     /// What the last genuine quote of this attestation key proved.
@@ -67,7 +67,7 @@ pub fn verify(input: &Input<'_>, done: &mut dyn FnMut(Part)) -> AttestationResul
     let Input {
         evidence,
         challenge,
-        ak_public,
+        key,
         policy,
         history,
         now: _,
@@ -75,21 +75,11 @@ pub fn verify(input: &Input<'_>, done: &mut dyn FnMut(Part)) -> AttestationResul
     let mut findings = FindingList::new(policy);
     let mut claims = Claims::default();
 
-    let quoted = prove_quote(evidence, challenge, ak_public);
+    let quoted = prove_quote(evidence, challenge, key);
     done(Part::Quote);
     let quoted = match quoted {
         Ok(quoted) => quoted,
-        Err(finding) => {
-            findings.add(finding);
-            let (verdict, findings) = findings.finish();
-            return AttestationResult {
-                verdict,
-                findings,
-                claims,
-                history: None,
-                full_list_needed: false,
-            };
-        }
+        Err(finding) => return unproven(finding, findings),
     };
     claims.quote = Some(quote_claims(&quoted));
     let rolled_back = appraise::counters(&quoted, history, &mut findings);
@@ -114,7 +104,7 @@ pub fn verify(input: &Input<'_>, done: &mut dyn FnMut(Part)) -> AttestationResul
             let before = findings.made();
             claims.ima = Some(appraise::ima(&log, &quoted, policy, &mut findings));
             if findings.made() == before {
-                clean_to = Some(checkpoint_at(&log, &quoted, ak_public));
+                clean_to = Some(checkpoint_at(&log, &quoted, key));
             }
             appraise::ima_lag(&log, listed, policy, &mut findings);
             listed = listed.max(log.listed());
@@ -144,6 +134,25 @@ pub fn verify(input: &Input<'_>, done: &mut dyn FnMut(Part)) -> AttestationResul
     }
 }
 
+/// The result of a host whose pinned attestation key is none, so that nothing it sends can be proven.
+pub fn key_unusable(error: &KeyError, policy: &Policy) -> AttestationResult {
+    let finding = Finding::new(Code::KeyUnusable, "attestation key").found(error.to_string());
+    unproven(finding, FindingList::new(policy))
+}
+
+/// Nothing is known, and nothing is remembered.
+fn unproven(finding: Finding, mut findings: FindingList<'_>) -> AttestationResult {
+    findings.add(finding);
+    let (verdict, findings) = findings.finish();
+    AttestationResult {
+        verdict,
+        findings,
+        claims: Claims::default(),
+        history: None,
+        full_list_needed: false,
+    }
+}
+
 /// The checkpoint of an earlier round, if it still stands: the same boot, policy and attestation key.
 fn standing_checkpoint<'a>(input: &Input<'a>, quoted: &QuotedPcrs) -> Option<&'a ImaCheckpoint> {
     let history = input.history?;
@@ -152,14 +161,14 @@ fn standing_checkpoint<'a>(input: &Input<'a>, quoted: &QuotedPcrs) -> Option<&'a
     let stands = history.policy_digest == input.policy.digest()
         && checkpoint.reset_count == clock.reset_count
         && checkpoint.restart_count == clock.restart_count
-        && checkpoint.key == key_digest(input.ak_public);
+        && checkpoint.key == input.key.digest();
     stands.then_some(checkpoint)
 }
 
 fn checkpoint_at(
     log: &crate::ima::ReplayedImaLog<'_>,
     quoted: &QuotedPcrs,
-    ak_public: &[u8],
+    key: &AttestationKey,
 ) -> ImaCheckpoint {
     let clock = quoted.clock();
     ImaCheckpoint {
@@ -167,7 +176,7 @@ fn checkpoint_at(
         pcr10: log.pcr10().to_vec(),
         reset_count: clock.reset_count,
         restart_count: clock.restart_count,
-        key: key_digest(ak_public),
+        key: key.digest(),
     }
 }
 
@@ -204,12 +213,4 @@ fn quote_claims(quoted: &QuotedPcrs) -> QuoteClaims {
         clock_safe: clock.safe,
         firmware_version: quoted.firmware_version(),
     }
-}
-
-fn key_digest(ak_public: &[u8]) -> [u8; 32] {
-    let mut digest = [0; 32];
-    for (to, from) in digest.iter_mut().zip(HashAlg::Sha256.digest(ak_public)) {
-        *to = from;
-    }
-    digest
 }

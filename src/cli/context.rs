@@ -13,6 +13,7 @@ use crate::{
     verifier::{
         bundle::BundleError,
         enroll::EnrollError,
+        keys::Keys,
         policies::{Policies, PolicyFileError},
         roots::RootsError,
         round::{RoundError, Rounds},
@@ -48,6 +49,7 @@ pub async fn rounds(config: &Arc<Config>) -> Result<Rounds, Trouble> {
         config: Arc::clone(config),
         identity: identity(config)?,
         policies: Policies::default(),
+        keys: Keys::default(),
         clock: Arc::new(SystemClock),
         owner: owner(),
     })

@@ -100,6 +100,12 @@ impl Golden {
 async fn evidence(rounds: &Rounds, name: &HostName, list_name: &str) -> Result<Captured, Trouble> {
     let host = context::host(&rounds.store, name).await?;
     let source = rounds.source(&host)?;
+    let key = rounds.keys.of(&host).map_err(|error| {
+        Trouble::say(
+            Exit::Data,
+            format_args!("the attestation key of host {name}, as it was enrolled: {error}"),
+        )
+    })?;
     let mut best: Option<Captured> = None;
     for _ in 0..TRIES {
         let challenge = Challenge {
@@ -113,7 +119,7 @@ async fn evidence(rounds: &Rounds, name: &HostName, list_name: &str) -> Result<C
         let from = Capture {
             evidence: &evidence,
             challenge: &challenge,
-            ak_public: &host.enrolled.ak_public,
+            key: &key,
             policy_name: name.as_str(),
             list_name,
         };

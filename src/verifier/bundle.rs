@@ -9,10 +9,11 @@ use base64::{Engine as _, engine::general_purpose::STANDARD};
 use lazaret_attest::{
     challenge::Challenge,
     evidence::Evidence,
+    key::AttestationKey,
     pcr::{PcrValue, Selection},
     policy::{Policy, PolicyError},
     result::{AttestationResult, History},
-    verify::{Input, verify},
+    verify::{Input, key_unusable, verify},
 };
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
@@ -176,6 +177,10 @@ impl Bundle {
             selection: self.challenge.selection.clone(),
             ima_first: self.challenge.ima_first,
         };
+        let key = match AttestationKey::from_public(&self.attestation_key.0) {
+            Ok(key) => key,
+            Err(error) => return Ok(key_unusable(&error, &policy)),
+        };
         let evidence = Evidence {
             quote: self.evidence.quote.0.clone(),
             signature: self.evidence.signature.0.clone(),
@@ -188,7 +193,7 @@ impl Bundle {
             &Input {
                 evidence: &evidence,
                 challenge: &challenge,
-                ak_public: &self.attestation_key.0,
+                key: &key,
                 policy: &policy,
                 history: self.history.as_ref(),
                 now: self.received_at.unix_seconds(),

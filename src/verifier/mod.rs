@@ -3,6 +3,7 @@
 pub mod schedule;
 
 pub mod bundle;
+pub mod keys;
 pub mod policies;
 pub mod roots;
 pub mod sources;

@@ -12,7 +12,7 @@ use lazaret_attest::{
     finding::{Code, Finding},
     result::{AttestationResult, History},
     verdict::Verdict,
-    verify::{Input, Part, verify},
+    verify::{Input, Part, key_unusable, verify},
 };
 use lazaret_wire::tls::{Peer, Pin, TlsIdentity};
 use serde::{Deserialize, Serialize};
@@ -21,6 +21,7 @@ use thiserror::Error;
 use super::{
     bundle::{Bundle, BundleError, Parts},
     enroll::{EnrollError, nonce},
+    keys::Keys,
     policies::{Golden, Policies, PolicyFileError},
     sources::{AgentSource, Patience, SourceError},
 };
@@ -140,6 +141,8 @@ pub struct Rounds {
     pub identity: Arc<TlsIdentity>,
     /// Golden values.
     pub policies: Policies,
+    /// The hosts' attestation keys.
+    pub keys: Keys,
     /// Time.
     pub clock: Arc<dyn Clock>,
     /// Who this process is, for leases: unique for each process.
@@ -314,7 +317,13 @@ impl Rounds {
             Err(error) => return Ok(Answer::Silence(error)),
         };
         timings.collect_ms += millis(collected.took);
-        let ak_public = host.enrolled.ak_public.clone();
+        let key = match self.keys.of(host) {
+            Ok(key) => key,
+            Err(error) => {
+                let result = key_unusable(&error, &golden.policy);
+                return Ok(Answer::Judged(Box::new(collected), result));
+            }
+        };
         let (golden, history) = (Arc::clone(golden), history.cloned());
         // Hashing a long list takes a while; other hosts' rounds go on meanwhile.
         let (collected, result, took) = tokio::task::spawn_blocking(move || {
@@ -323,7 +332,7 @@ impl Rounds {
             let input = Input {
                 evidence: &collected.evidence,
                 challenge: &collected.challenge,
-                ak_public: &ak_public,
+                key: &key,
                 policy: &golden.policy,
                 history: history.as_ref(),
                 now: collected.received_at.unix_seconds(),

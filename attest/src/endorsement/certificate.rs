@@ -6,7 +6,7 @@ use x509_parser::prelude::FromDer;
 
 use super::{ChainLink, EndorsementError};
 use crate::key::{KeyMaterial, der};
-use crate::pcr::HashAlg;
+use crate::pcr::{HashAlg, sha256};
 
 /// What signed a certificate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -139,7 +139,7 @@ impl Certificate {
             unknown_critical: Vec::new(),
             critical_policies: false,
             serial: parsed.raw_serial_as_string(),
-            sha256: sha256(parsed.as_raw()),
+            sha256: sha256(&[parsed.as_raw()]),
             file: file.map(str::to_owned),
             signed: tbs.as_ref().to_vec(),
             signature: parsed.signature_value.data.to_vec(),
@@ -270,12 +270,4 @@ fn printable(subject: String, serial: String) -> String {
         true => format!("(no subject, serial {serial})"),
         false => subject,
     }
-}
-
-fn sha256(bytes: &[u8]) -> [u8; 32] {
-    let mut digest = [0; 32];
-    for (to, from) in digest.iter_mut().zip(HashAlg::Sha256.digest(bytes)) {
-        *to = from;
-    }
-    digest
 }

@@ -104,6 +104,9 @@ pub enum MaterialError {
     /// The point does not lie on its curve.
     #[error("the public point does not lie on its curve")]
     OffCurve,
+    /// Numbers that the signature library does not take for an RSA key, or a hash that it does not verify with.
+    #[error("the signature library refuses the key's numbers")]
+    Refused,
     /// A SubjectPublicKeyInfo that does not parse, or of a kind that is not known here.
     #[error(
         "the SubjectPublicKeyInfo cannot be read, or its algorithm is neither RSA nor EC on P-256 or P-384"
@@ -230,12 +233,22 @@ impl KeyMaterial {
                 }
                 Ok(())
             }
+            KeyMaterial::Ec { .. } => self.parsed(HashAlg::Sha256).map(|_| ()),
+        }
+    }
+
+    /// The key as the signature library holds it, to verify with one hash. Parsing is a third of a verification's cost,
+    /// so a key that verifies more than once is parsed once.
+    pub(crate) fn parsed(&self, hash: HashAlg) -> Result<ParsedPublicKey, MaterialError> {
+        let bytes = self.verifying_bytes();
+        match self {
+            KeyMaterial::Rsa { .. } => {
+                let algorithm = rsassa(hash).ok_or(MaterialError::Refused)?;
+                ParsedPublicKey::new(algorithm, bytes).map_err(|_| MaterialError::Refused)
+            }
             KeyMaterial::Ec { curve, .. } => {
-                let algorithm = ecdsa(*curve, HashAlg::Sha256).ok_or(MaterialError::OffCurve)?;
-                match ParsedPublicKey::new(algorithm, self.verifying_bytes()) {
-                    Ok(_) => Ok(()),
-                    Err(_) => Err(MaterialError::OffCurve),
-                }
+                let algorithm = ecdsa(*curve, hash).ok_or(MaterialError::Refused)?;
+                ParsedPublicKey::new(algorithm, bytes).map_err(|_| MaterialError::OffCurve)
             }
         }
     }

@@ -14,11 +14,9 @@ use crate::signature::SignatureError;
 pub(crate) fn prove_quote(
     evidence: &Evidence,
     challenge: &Challenge,
-    ak_public: &[u8],
+    key: &AttestationKey,
 ) -> Result<QuotedPcrs, Finding> {
-    let key = AttestationKey::from_public(ak_public)
-        .map_err(|error| Finding::new(Code::KeyUnusable, "attestation key").found(error.to_string()))?;
-    VerifiedQuote::open(&evidence.quote, &evidence.signature, &key)
+    VerifiedQuote::open(&evidence.quote, &evidence.signature, key)
         .and_then(|quote| quote.answers(challenge))
         .and_then(|quote| quote.with_pcrs(&evidence.pcrs))
         .map_err(of_quote)

@@ -86,11 +86,11 @@ fn nothing_is_captured_from_what_is_not_proven() {
         change(&mut host);
         let challenge = host.challenge(0);
         let evidence = host.answer(&challenge);
-        let ak_public = host.tpm.key.public();
+        let key = host.key();
         let from = Capture {
             evidence: &evidence,
             challenge: &challenge,
-            ak_public: &ak_public,
+            key: &key,
             policy_name: "x",
             list_name: "x.sha256",
         };

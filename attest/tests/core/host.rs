@@ -3,6 +3,7 @@
 use lazaret_attest::challenge::Challenge;
 use lazaret_attest::evidence::Evidence;
 use lazaret_attest::finding::Code;
+use lazaret_attest::key::AttestationKey;
 use lazaret_attest::pcr::{HashAlg, PcrValue, Selection};
 use lazaret_attest::policy::Policy;
 use lazaret_attest::reference::{Capture, Captured, capture};
@@ -140,14 +141,19 @@ impl Host {
         }
     }
 
+    /// The attestation key, as it was pinned.
+    pub fn key(&self) -> AttestationKey {
+        AttestationKey::from_public(&self.tpm.key.public()).unwrap()
+    }
+
     pub fn captured(&mut self) -> Captured {
         let challenge = self.challenge(0);
         let evidence = self.answer(&challenge);
-        let ak_public = self.tpm.key.public();
+        let key = self.key();
         let from = Capture {
             evidence: &evidence,
             challenge: &challenge,
-            ak_public: &ak_public,
+            key: &key,
             policy_name: "forged",
             list_name: "forged.sha256",
         };
@@ -182,12 +188,12 @@ impl Host {
         policy: &Policy,
         history: Option<&History>,
     ) -> AttestationResult {
-        let ak_public = self.tpm.key.public();
+        let key = self.key();
         verify(
             &Input {
                 evidence,
                 challenge,
-                ak_public: &ak_public,
+                key: &key,
                 policy,
                 history,
                 now: NOW,

@@ -2,6 +2,7 @@
 
 use lazaret_attest::evidence::Evidence;
 use lazaret_attest::finding::Code;
+use lazaret_attest::key::AttestationKey;
 use lazaret_attest::result::{AttestationResult, History};
 use lazaret_attest::verdict::Verdict;
 use lazaret_attest::verify::{Input, Part, verify};
@@ -149,20 +150,10 @@ fn what_is_not_signed_for_this_challenge_is_indeterminate_and_leaves_no_history(
         assert_eq!(result.history, None, "{code}");
         assert_eq!(result.claims.quote, None, "{code}");
     }
-    let key: &[u8] = b"no key";
-    let input = lazaret_attest::verify::Input {
-        evidence: &honest,
-        challenge: &challenge,
-        ak_public: key,
-        policy: &policy,
-        history: None,
-        now: NOW,
-    };
-    expect(
-        &lazaret_attest::verify::verify(&input, &mut |_| {}),
-        Verdict::Indeterminate,
-        &[Code::KeyUnusable],
-    );
+    let error = AttestationKey::from_public(b"no key").unwrap_err();
+    let result = lazaret_attest::verify::key_unusable(&error, &policy);
+    expect(&result, Verdict::Indeterminate, &[Code::KeyUnusable]);
+    assert_eq!(result.history, None);
 }
 
 #[test]
@@ -190,13 +181,13 @@ fn the_observer_hears_of_each_part_in_order_and_of_none_behind_a_quote_that_fail
     let policy = host.policy();
     let challenge = host.challenge(0);
     let mut evidence = host.answer(&challenge);
-    let ak_public = host.tpm.key.public();
+    let key = host.key();
     let parts = |evidence: &Evidence| {
         let mut parts = Vec::new();
         let input = Input {
             evidence,
             challenge: &challenge,
-            ak_public: &ak_public,
+            key: &key,
             policy: &policy,
             history: None,
             now: NOW,
