@@ -21,6 +21,7 @@
 //! ima-violation = "contraindicated"
 //! ```
 
+mod boot_rules;
 mod file;
 mod list;
 
@@ -30,6 +31,7 @@ use crate::finding::{Code, Finding};
 use crate::pcr::HashAlg;
 use crate::verdict::Verdict;
 
+pub use boot_rules::BootRules;
 pub(crate) use list::line;
 pub use list::{ImaReference, Judgement};
 

@@ -147,6 +147,57 @@ codes! {
     SecureBootUnproven = "secure-boot-unproven", Indeterminate, RaiseOnly,
         "The policy requires Secure Boot, and the boot log does not prove its state.",
         "PCR 7 must be quoted, and the log must hold the SecureBoot variable exactly once before PCR 7's separator.";
+    BootDebugMode = "boot-debug-mode", Contraindicated, Free,
+        "The firmware measured that a debugger may stop it (UEFI Debug Mode), and the policy forbids it.",
+        "Switch debugging off in the firmware's setup. If nobody switched it on, treat the host as compromised.";
+    BootDmaProtectionOff = "boot-dma-protection-off", Contraindicated, Free,
+        "The firmware measured that devices could write to memory during boot (DMA Protection Disabled), and the policy requires protection.",
+        "Switch kernel DMA protection (IOMMU, VT-d) on in the firmware's setup.";
+    BootOptionRom = "boot-option-rom", Contraindicated, Free,
+        "Code of a plugged-in card or a driver was measured into PCR 2, and the policy allows none.",
+        "Find the card. If it was added on purpose, list its digest under drivers; if not, treat the host as compromised.";
+    BootDriverNotAllowed = "boot-driver-not-allowed", Contraindicated, Free,
+        "A driver or option ROM was measured into PCR 2 that the policy does not list.",
+        "If firmware or a card was updated on purpose, add the digest to drivers; if not, treat the host as compromised.";
+    BootLoaderNotAllowed = "boot-loader-not-allowed", Contraindicated, Free,
+        "An image was measured into PCR 4 that the policy does not list: a boot loader, a kernel, or another program that the firmware started.",
+        "If it was updated on purpose, add its Authenticode digest to boot_loaders; if not, treat the host as compromised.";
+    BootSeparatorWrong = "boot-separator-wrong", Contraindicated, Free,
+        "A PCR that the firmware must close with one separator has none, several, or one that tells of an error.",
+        "Look for a firmware update, and compare with a good host. A missing separator lets later code measure in the firmware's name.";
+    BootFirmwareVersionNotAllowed = "boot-firmware-version-not-allowed", Contraindicated, Free,
+        "The measured version of the firmware is none of those that the policy lists.",
+        "If the firmware was updated on purpose, add its version to firmware_versions; if not, treat the host as compromised.";
+    BootKeyNotAllowed = "boot-key-not-allowed", Contraindicated, Free,
+        "A Secure Boot variable (PK, KEK, db or dbx) was measured with a value that the policy does not list.",
+        "If keys or revocations were updated on purpose, add the value's SHA-256; if not, find out who enrolled keys.";
+    BootDbxLacksHash = "boot-dbx-lacks-hash", Contraindicated, Free,
+        "The measured revocation database (dbx) does not hold an image digest that the policy demands: it is older than required.",
+        "Update dbx on the host (fwupdmgr update, or the maker's firmware update).";
+    BootAuthorityNotAllowed = "boot-authority-not-allowed", Contraindicated, Free,
+        "A certificate or digest that the policy does not list let an image start under Secure Boot.",
+        "If the boot loader's signer changed on purpose, add the SHA-256 to authorities; if not, treat the host as compromised.";
+    BootSbatTooOld = "boot-sbat-too-old", Contraindicated, Free,
+        "The measured SBAT level lacks a component that the policy demands, or has it at a lower generation.",
+        "Update shim on the host, and see with mokutil --list-sbat-revocations that it applied the newer level.";
+    BootCommandLineNotAllowed = "boot-command-line-not-allowed", Contraindicated, Free,
+        "The kernel was started with a command line that the policy does not list.",
+        "If it was changed on purpose, add the line to command_lines; if not, treat the host as compromised.";
+    BootCommandLineLacksWord = "boot-command-line-lacks-word", Contraindicated, Free,
+        "A measured kernel command line lacks a word that the policy requires.",
+        "Correct the boot loader's configuration on the host and find out who changed it.";
+    BootCommandLineForbiddenWord = "boot-command-line-forbidden-word", Contraindicated, Free,
+        "A measured kernel command line has a word that the policy forbids.",
+        "Correct the boot loader's configuration on the host and find out who changed it; if nobody did, treat the host as compromised.";
+    BootInitrdNotMeasured = "boot-initrd-not-measured", Contraindicated, Free,
+        "None of the initrds that the policy lists was measured into PCR 9.",
+        "If the initrd was made anew on purpose, add its digest to initrds; if not, treat the host as compromised.";
+    BootFileNotAllowed = "boot-file-not-allowed", Contraindicated, Free,
+        "Something was measured into PCR 9 that is none of the initrds, files and command lines that the policy lists.",
+        "If the boot loader's configuration, kernel or initrd was updated on purpose, add the digest to files or initrds; if not, treat the host as compromised.";
+    BootClaimUnproven = "boot-claim-unproven", Indeterminate, RaiseOnly,
+        "A rule of the policy's [boot] section needs a fact that the quoted PCRs and the boot log do not prove.",
+        "The finding says what is missing. The PCR must be quoted in a bank that the rule's digests have, and the log must hold the data that was measured.";
     ImaListMissing = "ima-list-missing", Indeterminate, RaiseOnly,
         "The IMA list is empty although PCR 10 was extended.",
         "See that /sys/kernel/security/integrity/ima/binary_runtime_measurements can be read by the agent.";
