@@ -87,7 +87,7 @@ impl HashAlg {
         pcr.extend_from_slice(context.finish().as_ref());
     }
 
-    fn algorithm(self) -> &'static digest::Algorithm {
+    pub(crate) fn algorithm(self) -> &'static digest::Algorithm {
         match self {
             HashAlg::Sha1 => &digest::SHA1_FOR_LEGACY_USE_ONLY,
             HashAlg::Sha256 => &digest::SHA256,

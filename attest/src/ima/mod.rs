@@ -9,12 +9,16 @@
 
 mod boot_aggregate;
 mod entry;
+mod keyring;
 mod list;
 mod replay;
+mod signature;
 mod text;
 
 pub use boot_aggregate::BOOT_AGGREGATE;
 pub(crate) use boot_aggregate::compare as compare_boot_aggregate;
 pub use entry::{Fields, ImaEntry, Template};
+pub use keyring::{Keyring, KeyringError, NotSigned, SigningKey};
 pub use list::{Cursor, Form, ImaError, ImaList};
 pub use replay::{IMA_PCR, ImaReplayError, ReplayedImaLog, Start};
+pub use signature::{FileSignature, KernelHash, KeyId, SignatureKind, SignedDigest};
