@@ -2,6 +2,7 @@
 
 mod selection;
 
+use std::borrow::Cow;
 use std::fmt;
 use std::str::FromStr;
 
@@ -194,7 +195,10 @@ pub enum PcrValuesError {
 pub fn in_order<'v>(
     selection: &Selection,
     values: &'v [PcrValue],
-) -> Result<Vec<&'v PcrValue>, PcrValuesError> {
+) -> Result<Cow<'v, [PcrValue]>, PcrValuesError> {
+    if are_in_order(selection, values) {
+        return Ok(Cow::Borrowed(values));
+    }
     // One bit for each register of each bank.
     let mut seen = 0_u128;
     for value in values {
@@ -219,18 +223,26 @@ pub fn in_order<'v>(
         }
         seen |= bit;
     }
-    let is = |value: &&PcrValue, bank, index| value.bank == bank && value.index == index;
-    let mut next = values.iter();
-    let mut ordered = Vec::with_capacity(values.len());
-    for (bank, index) in selection.iter() {
-        // Agents send the values in the order of the selection; whoever does not is searched.
-        let found = next
-            .next()
-            .filter(|value| is(value, bank, index))
-            .or_else(|| values.iter().find(|value| is(value, bank, index)));
-        ordered.push(found.ok_or(PcrValuesError::Missing { bank, index })?);
-    }
-    Ok(ordered)
+    selection
+        .iter()
+        .map(|(bank, index)| {
+            let found = values
+                .iter()
+                .find(|value| value.bank == bank && value.index == index);
+            found.cloned().ok_or(PcrValuesError::Missing { bank, index })
+        })
+        .collect()
+}
+
+/// Whether nothing is to be done: agents send the values in the order of the selection.
+fn are_in_order(selection: &Selection, values: &[PcrValue]) -> bool {
+    let mut values = values.iter();
+    let each = selection.iter().all(|(bank, index)| {
+        values.next().is_some_and(|value| {
+            value.bank == bank && value.index == index && value.digest.len() == bank.digest_len()
+        })
+    });
+    each && values.next().is_none()
 }
 
 /// The register's own bit: 32 for each bank, of which 24 are used.
@@ -254,7 +266,7 @@ pub fn digest_of(
 }
 
 /// The same, of values that are in order.
-pub(crate) fn digest_in_order(ordered: &[&PcrValue], hash: HashAlg) -> Vec<u8> {
+pub(crate) fn digest_in_order(ordered: &[PcrValue], hash: HashAlg) -> Vec<u8> {
     let mut context = digest::Context::new(hash.algorithm());
     for value in ordered {
         context.update(&value.digest);

@@ -5,6 +5,8 @@
 //! - [`AnsweredQuote`]: it answers this challenge (nonce, host, TLS key) with exactly the PCRs asked for;
 //! - [`QuotedPcrs`]: these are the values of those PCRs.
 
+use std::borrow::Cow;
+
 use thiserror::Error;
 
 use crate::challenge::Challenge;
@@ -266,17 +268,16 @@ pub struct AnsweredQuote(Attest);
 
 impl AnsweredQuote {
     /// Joins the quote with the values sent along: exactly those of the selection, and with the signed digest.
-    pub fn with_pcrs(self, values: &[PcrValue]) -> Result<QuotedPcrs, QuoteError> {
+    pub fn with_pcrs(self, values: &[PcrValue]) -> Result<QuotedPcrs<'_>, QuoteError> {
         let AnsweredQuote(attest) = self;
-        let ordered = pcr::in_order(&attest.selection, values)?;
-        let digest = pcr::digest_in_order(&ordered, attest.hash);
+        let values = pcr::in_order(&attest.selection, values)?;
+        let digest = pcr::digest_in_order(&values, attest.hash);
         if digest != attest.pcr_digest {
             return Err(QuoteError::Digest {
                 expected: hex::encode(&attest.pcr_digest),
                 found: hex::encode(&digest),
             });
         }
-        let values = ordered.into_iter().cloned().collect();
         Ok(QuotedPcrs { attest, values })
     }
 
@@ -298,18 +299,26 @@ impl AnsweredQuote {
 
 /// PCR values that a TPM signed in answer to a challenge.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct QuotedPcrs {
+pub struct QuotedPcrs<'a> {
     attest: Attest,
-    values: Vec<PcrValue>,
+    values: Cow<'a, [PcrValue]>,
 }
 
-impl QuotedPcrs {
+impl QuotedPcrs<'_> {
     /// The signed value of a register; none if it was not in the selection.
     pub fn value(&self, bank: HashAlg, index: u8) -> Option<&[u8]> {
         self.values
             .iter()
             .find(|v| v.bank == bank && v.index == index)
             .map(|v| v.digest.as_slice())
+    }
+
+    /// The proof, kept longer than the values that were sent along.
+    pub fn into_owned(self) -> QuotedPcrs<'static> {
+        QuotedPcrs {
+            attest: self.attest,
+            values: Cow::Owned(self.values.into_owned()),
+        }
     }
 
     /// Every signed value, in the order of the selection.

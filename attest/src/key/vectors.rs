@@ -187,8 +187,11 @@ impl Signer {
     }
 }
 
-/// The shared corpus, where it is present beside the checkout. It is not part of the repository.
+/// The shared corpus: where `LAZARET_CORPUS` says, or beside the checkout. It is not part of the repository.
 pub(crate) fn corpus() -> Option<PathBuf> {
+    if let Some(named) = std::env::var_os("LAZARET_CORPUS") {
+        return Some(PathBuf::from(named));
+    }
     let root = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
     let found = root
         .ancestors()

@@ -84,10 +84,11 @@ fn a_genuine_quote_of_each_kind_of_key_proves_its_pcrs() {
         let digest = pcr::digest_of(&challenge().selection, &values(), hash).unwrap();
         let raw = Draft { digest, ..draft() }.bytes();
         let quote = VerifiedQuote::open(&raw, &signer.sign(&raw), &signer.key()).unwrap();
-        let quoted = quote.answers(&challenge()).unwrap().with_pcrs(&values()).unwrap();
+        let values = values();
+        let quoted = quote.answers(&challenge()).unwrap().with_pcrs(&values).unwrap();
         assert_eq!(quoted.value(HashAlg::Sha256, 7), Some(&[7; 32][..]));
         assert_eq!(quoted.value(HashAlg::Sha1, 7), None);
-        assert_eq!(quoted.values(), values());
+        assert_eq!(quoted.values(), values);
         assert_eq!(*quoted.selection(), challenge().selection);
         let clock = Clock {
             clock_ms: 1234,
@@ -151,13 +152,13 @@ fn case_17_every_signed_prefix_is_a_clean_error() {
 
 #[test]
 fn case_17_lengths_that_overflow_are_clean_errors_at_every_offset() {
-    let bytes = draft().bytes();
+    let (bytes, values) = (draft().bytes(), values());
     for at in 6..bytes.len() - 1 {
         let mut wrong = bytes.clone();
         wrong[at..at + 2].copy_from_slice(&[0xff, 0xff]);
         let error = open(&wrong)
             .and_then(|q| q.answers(&challenge()))
-            .and_then(|q| q.with_pcrs(&values()));
+            .and_then(|q| q.with_pcrs(&values));
         // Only in the signer, the clock and the firmware's version may any value stand.
         let free = (8..41).contains(&at) || (76..91).contains(&at) || (93..100).contains(&at);
         assert_eq!(error.is_ok(), free, "offset {at}");

@@ -11,11 +11,11 @@ use crate::result::ImaCheckpoint;
 use crate::signature::SignatureError;
 
 /// Signature, form, challenge, PCR values: in this order, each from the proof before.
-pub(crate) fn prove_quote(
-    evidence: &Evidence,
+pub(crate) fn prove_quote<'a>(
+    evidence: &'a Evidence,
     challenge: &Challenge,
     key: &AttestationKey,
-) -> Result<QuotedPcrs, Finding> {
+) -> Result<QuotedPcrs<'a>, Finding> {
     VerifiedQuote::open(&evidence.quote, &evidence.signature, key)
         .and_then(|quote| quote.answers(challenge))
         .and_then(|quote| quote.with_pcrs(&evidence.pcrs))

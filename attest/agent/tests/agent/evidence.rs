@@ -18,7 +18,7 @@ const SHA256: u16 = 0x000b;
 const SHA384: u16 = 0x000c;
 
 /// Verified as the daemon does: by the core, against what was asked.
-fn verified(identity: &Identity, pin: Pin, asked: &Attest, evidence: Evidence) -> QuotedPcrs {
+fn verified(identity: &Identity, pin: Pin, asked: &Attest, evidence: Evidence) -> QuotedPcrs<'static> {
     let banks = asked
         .selection
         .iter()
@@ -42,6 +42,7 @@ fn verified(identity: &Identity, pin: Pin, asked: &Attest, evidence: Evidence) -
         .unwrap()
         .with_pcrs(&evidence.pcrs)
         .unwrap()
+        .into_owned()
 }
 
 #[test]

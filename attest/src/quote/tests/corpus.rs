@@ -120,7 +120,8 @@ fn tampered_quotes_of_the_corpus_fail_with_the_right_cause() {
             .answers_data(&captured.nonce(), &selection)
             .unwrap();
         assert!(answered.clone().with_pcrs(&captured.dumped(dump)).is_ok());
-        let bad = answered.with_pcrs(&captured.dumped("bad-pcr.pcrs"));
+        let tampered = captured.dumped("bad-pcr.pcrs");
+        let bad = answered.with_pcrs(&tampered);
         assert!(matches!(bad, Err(QuoteError::Digest { .. })));
     }
     let invalid = Err(QuoteError::Signature(SignatureError::Invalid));
@@ -154,10 +155,11 @@ fn tampered_quotes_fail_by_their_own_fault_even_if_the_key_had_signed_them() {
         dir: corpus.join("vm/swtpm-quotes"),
     };
     let selection: Selection = "sha256:0-15".parse().unwrap();
+    let values = captured.dumped("q.pcrs");
     let cause = |name: &str| {
         open(&captured.read(name))
             .and_then(|quote| quote.answers_data(&captured.nonce(), &selection))
-            .and_then(|quote| quote.with_pcrs(&captured.dumped("q.pcrs")))
+            .and_then(|quote| quote.with_pcrs(&values))
     };
     assert!(cause("q.msg").is_ok());
     assert!(matches!(cause("bad-magic.msg"), Err(QuoteError::Magic { .. })));
