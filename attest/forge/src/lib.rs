@@ -7,6 +7,7 @@ pub mod bank;
 pub mod pcrs;
 
 pub mod bootlog;
+pub mod endorsement;
 pub mod ima;
 pub mod softtpm;
 

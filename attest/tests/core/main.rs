@@ -1,4 +1,4 @@
-//! The trusted core from outside: forged hosts, captures of real ones, and every byte changed.
+//! The trusted core from outside: forged hosts, captures of real ones, random bytes.
 #![expect(clippy::indexing_slicing, reason = "a test may stop at the first surprise")]
 
 mod host;
@@ -8,5 +8,5 @@ mod corpus;
 mod findings;
 mod golden;
 mod ima;
+mod random;
 mod state;
-mod tamper;

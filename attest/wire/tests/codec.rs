@@ -56,7 +56,8 @@ fn evidence() -> Evidence {
 fn same<T: Message + PartialEq + std::fmt::Debug>(message: T) {
     let bytes = encode(&message).unwrap();
     assert_eq!(decode::<T>(&bytes).unwrap(), message);
-    for cut in 0..bytes.len().min(3_000) {
+    // Behind the first fields lies one long byte string, where a cut in every 31st place says as much.
+    for cut in (0..bytes.len()).filter(|cut| *cut < 3_000 || cut % 31 == 0 || bytes.len() - cut < 500) {
         assert!(decode::<T>(&bytes[..cut]).is_err(), "{} cut at {cut}", T::NAME);
     }
     for surplus in [0x00, 0xf6, 0xff] {
