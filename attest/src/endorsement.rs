@@ -1,129 +1,23 @@
 //! The endorsement key certificate and its chain.
 //!
 //! [`EndorsedKey`] proves that a TPM maker whom the operator trusts issued a certificate, valid now and for an
-//! endorsement key, over exactly the key in question. Revocation is not looked at: makers publish lists seldom, and the
-//! core has no network.
+//! endorsement key, over exactly the key in question. Whether a certificate was revoked is looked at where the operator
+//! put its issuer's list beside the roots; the core has no network. Each [`ChainLink`] says which it was.
 
 mod certificate;
 mod chain;
+mod crl;
+mod error;
+mod outline;
 mod roots;
+mod signed;
 
-use thiserror::Error;
-
-use crate::key::{EndorsementKey, KeyError};
+use crate::key::EndorsementKey;
 use certificate::Certificate;
+use chain::Climb;
 
+pub use error::EndorsementError;
 pub use roots::Roots;
-
-/// Why an endorsement key is not endorsed by a TPM maker.
-#[derive(Debug, Clone, PartialEq, Eq, Error)]
-pub enum EndorsementError {
-    /// The EK's own public area.
-    #[error("the endorsement key's public area: {0}")]
-    Key(#[from] KeyError),
-    /// A file among the roots, or the EK's certificate, is no certificate.
-    #[error("{file} is no X.509 certificate: {reason}")]
-    Unreadable {
-        /// The file, or what the agent sent.
-        file: String,
-        /// What is wrong with it.
-        reason: String,
-    },
-    /// A file among the roots whose key is of a kind that is not known here.
-    #[error("the certificate of {subject} has a key that is neither RSA nor EC on P-256 or P-384")]
-    UnknownKey {
-        /// Whom it names.
-        subject: String,
-    },
-    /// The certificate is not over the key that the TPM shows.
-    #[error("the EK certificate of {subject} certifies another key than the one that the TPM shows")]
-    OtherKey {
-        /// Whom it names.
-        subject: String,
-    },
-    /// Before or after its time.
-    #[error(
-        "the certificate of {subject} is valid from {not_before} to {not_after} (Unix seconds), and it is {now}"
-    )]
-    NotValidNow {
-        /// Whom it names.
-        subject: String,
-        /// From.
-        not_before: i64,
-        /// To.
-        not_after: i64,
-        /// The time it was held against.
-        now: i64,
-    },
-    /// The EK's certificate is a CA's.
-    #[error("the EK certificate of {subject} is that of a certificate authority")]
-    IsAuthority {
-        /// Whom it names.
-        subject: String,
-    },
-    /// A certificate that issued another is not a CA's, may not sign certificates, or stands too high in the chain.
-    #[error("{subject} must not issue this certificate: {reason}")]
-    NotAuthority {
-        /// Whom it names.
-        subject: String,
-        /// Which rule says so.
-        reason: &'static str,
-    },
-    /// The EK's certificate does not allow what an endorsement key is for.
-    #[error("the EK certificate of {subject} lacks {usage}")]
-    Usage {
-        /// Whom it names.
-        subject: String,
-        /// What is missing.
-        usage: &'static str,
-    },
-    /// A critical extension that nothing here understands.
-    #[error("the certificate of {subject} has the critical extension {oid}, which is not known here")]
-    CriticalExtension {
-        /// Whom it names.
-        subject: String,
-        /// Which.
-        oid: String,
-    },
-    /// Signed by SHA-1 or by an algorithm that is not known here.
-    #[error(
-        "the certificate of {subject} is signed by {algorithm}, which proves nothing; a maker's CA signed so is accepted only as an anchor from the roots directory"
-    )]
-    SignatureAlgorithm {
-        /// Whom it names.
-        subject: String,
-        /// The algorithm, as an OID.
-        algorithm: String,
-    },
-    /// An issuer has the right key identifier, but its key did not sign.
-    #[error("the certificate of {subject} names {issuer} by key, but that key did not sign it")]
-    SignatureInvalid {
-        /// Whom it names.
-        subject: String,
-        /// Whose key it names.
-        issuer: String,
-    },
-    /// The issuer's certificate is not in the roots directory.
-    #[error(
-        "the certificate of {subject} was issued by \"{issuer}\" (authority key identifier {key_id}), and no such certificate is among the roots; if you trust this TPM maker, put its certificate there"
-    )]
-    MissingIssuer {
-        /// Whom the certificate names that lacks its issuer.
-        subject: String,
-        /// Whom it says issued it.
-        issuer: String,
-        /// The issuer's key identifier, hex, or "none".
-        key_id: String,
-    },
-    /// More certificates than any maker's chain has.
-    #[error("the certificate chain above {subject} is longer than {limit}")]
-    TooLong {
-        /// Where it was given up.
-        subject: String,
-        /// The bound.
-        limit: usize,
-    },
-}
 
 /// One certificate of a chain, for people to read.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -138,10 +32,41 @@ pub struct ChainLink {
     pub not_before: i64,
     /// Last second of its validity (Unix).
     pub not_after: i64,
+    /// By what algorithm it is signed: a name such as `ECDSA with sha384`, or an OID.
+    pub signed_by: String,
+    /// Whether that is SHA-1, of which collisions can be had. Only a certificate from the roots directory may be.
+    pub sha1: bool,
+    /// Why it is relied on.
+    pub standing: Standing,
     /// SHA-256 of its DER.
     pub sha256: [u8; 32],
     /// The file it came from; none for the EK's own.
     pub file: Option<String>,
+}
+
+/// Why a certificate of a chain is relied on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Standing {
+    /// The operator listed it as a root.
+    Anchor,
+    /// The next certificate of the chain issued it.
+    Issued(Revocation),
+}
+
+/// Whether an issuer took a certificate back, as far as is known here.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Revocation {
+    /// No list of its issuer is there.
+    NotLookedAt,
+    /// Its issuer's list is there, valid now, and does not name it.
+    NotRevoked {
+        /// The list.
+        file: String,
+        /// Since when it is valid (Unix seconds).
+        this_update: i64,
+        /// Until when (Unix seconds).
+        next_update: i64,
+    },
 }
 
 /// An endorsement key whose certificate chains to a TPM maker that the operator trusts.
@@ -167,10 +92,10 @@ impl EndorsedKey {
                 subject: certificate.subject,
             });
         }
-        let issuers = chain::build(&certificate, roots, now)?;
-        let mut links = vec![certificate.link()];
-        links.extend(issuers.into_iter().map(Certificate::link));
-        Ok(EndorsedKey { key, chain: links })
+        chain::for_endorsement(&certificate, now)?;
+        let climb = chain::build(&certificate, roots, now);
+        let chain = links(&certificate, &climb);
+        climb.ended.map(|()| EndorsedKey { key, chain })
     }
 
     /// The key.
@@ -182,6 +107,53 @@ impl EndorsedKey {
     pub fn chain(&self) -> &[ChainLink] {
         &self.chain
     }
+}
+
+/// What can be said of a certificate alone, without the TPM that shows its key: for people who look at it by hand.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Looked {
+    /// Whether it is itself among the roots: an authority's certificate, which endorses no key.
+    pub is_listed_authority: bool,
+    /// The certificate, its issuer and so on, as far as they were found.
+    pub chain: Vec<ChainLink>,
+    /// Whether the chain ends at an anchor and all that stands in it holds; otherwise why not.
+    pub ended: Result<(), EndorsementError>,
+}
+
+/// Looks at one certificate (PEM, or DER with NV padding) at `now` (Unix seconds).
+///
+/// # Errors
+/// It is no certificate.
+pub fn look(file: &str, bytes: &[u8], roots: &Roots, now: i64) -> Result<Looked, EndorsementError> {
+    let certificate = Certificate::from_pem_or_der(bytes, file)?;
+    let listed = roots.listed(&certificate);
+    if let Some(listed) = listed.filter(|listed| listed.anchor) {
+        return Ok(Looked {
+            is_listed_authority: true,
+            chain: vec![listed.certificate.link(Standing::Anchor)],
+            ended: chain::valid_at(&certificate, now),
+        });
+    }
+    let climb = chain::build(&certificate, roots, now);
+    let chain = links(&certificate, &climb);
+    let own = match listed {
+        Some(_) => chain::valid_at(&certificate, now),
+        None => chain::for_endorsement(&certificate, now),
+    };
+    Ok(Looked {
+        is_listed_authority: listed.is_some(),
+        chain,
+        ended: own.and(climb.ended),
+    })
+}
+
+fn links(certificate: &Certificate, climb: &Climb<'_>) -> Vec<ChainLink> {
+    let own = certificate.link(Standing::Issued(climb.revocation.clone()));
+    let above = climb
+        .path
+        .iter()
+        .map(|step| step.certificate.link(step.standing.clone()));
+    std::iter::once(own).chain(above).collect()
 }
 
 #[cfg(test)]

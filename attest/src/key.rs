@@ -18,7 +18,8 @@ use crate::pcr::{HashAlg, sha256};
 use crate::reader::ReadError;
 
 pub use material::{Curve, KeyMaterial, MaterialError};
-pub(crate) use material::{der, der_integer, pad_left};
+pub(crate) use material::{der, der_integer, ecdsa, pad_left, rsassa, strip_zeros};
+use public::alg_name;
 pub use public::{Attributes, PublicArea, Scheme, Symmetric};
 
 /// TPM_RH_ENDORSEMENT: the handle, and so the Name, of the endorsement hierarchy.
@@ -39,7 +40,7 @@ pub enum KeyError {
         found: usize,
     },
     /// An algorithm, curve, mode or scheme that is not known here.
-    #[error("the public key names an unknown {what} {found:#06x}")]
+    #[error("the public key names the {what} {} ({found:#06x}), which is not accepted here", alg_name(what, *.found))]
     Unknown {
         /// What it stands for.
         what: &'static str,

@@ -11,8 +11,8 @@ use crate::reader::{ReadError, Reader};
 
 /// RSA-4096.
 const MAX_RSA: usize = 512;
-/// P-384's field; TPMs pad no further.
-const MAX_COMPONENT: usize = 48;
+/// P-521's field; TPMs pad no further.
+const MAX_COMPONENT: usize = 66;
 
 /// Why bytes are not signed by a key.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]

@@ -17,7 +17,7 @@ use crate::pcr::HashAlg;
 const IDENTITY: &str = "IDENTITY";
 /// The same, as OAEP's label: with its terminating zero (part 1, annex B.4).
 const IDENTITY_Z: &[u8] = b"IDENTITY\0";
-/// A random scalar is not below the order of P-256 or P-384 once in 2^32 draws or fewer.
+/// A random scalar is not below the order of its curve once in 2^32 draws or fewer.
 const SCALAR_DRAWS: usize = 4;
 
 /// Wraps `secret` for the TPM that owns `ek`, bound to the Name of a key that must be loaded there.
@@ -102,6 +102,7 @@ fn seed_by_ecdh(
     let algorithm = match curve {
         Curve::P256 => &agreement::ECDH_P256,
         Curve::P384 => &agreement::ECDH_P384,
+        Curve::P521 => &agreement::ECDH_P521,
     };
     let ephemeral = ephemeral(algorithm, curve, random)?;
     let own = ephemeral.compute_public_key().map_err(|_| failed.clone())?;
@@ -129,6 +130,10 @@ fn ephemeral(
     for _ in 0..SCALAR_DRAWS {
         let mut scalar = vec![0; curve.field_len()];
         random(&mut scalar)?;
+        if let (Curve::P521, Some(top)) = (curve, scalar.first_mut()) {
+            // 521 bits are one more than 65 bytes.
+            *top &= 1;
+        }
         if let Ok(key) = PrivateKey::from_private_key(algorithm, &scalar) {
             return Ok(key);
         }

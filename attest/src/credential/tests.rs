@@ -7,7 +7,9 @@ use aws_lc_rs::agreement::{self, PrivateKey, UnparsedPublicKey};
 use aws_lc_rs::cipher::{AES_128, AES_256, DecryptingKey, DecryptionContext, UnboundCipherKey};
 use aws_lc_rs::encoding::AsDer;
 use aws_lc_rs::iv::FixedLength;
-use aws_lc_rs::rsa::{KeySize, OAEP_SHA256_MGF1SHA256, OaepPrivateDecryptingKey, PrivateDecryptingKey};
+use aws_lc_rs::rsa::{
+    KeySize, OAEP_SHA256_MGF1SHA256, OAEP_SHA384_MGF1SHA384, OaepPrivateDecryptingKey, PrivateDecryptingKey,
+};
 use rcgen::{CertificateParams, ExtendedKeyUsagePurpose, IsCa, KeyUsagePurpose};
 
 use super::kdf::{hmac, kdfa, kdfe};
@@ -27,30 +29,37 @@ fn random(bytes: &mut [u8]) -> Result<(), NoRandomness> {
 
 /// The TPM's side of an endorsement key: TPM2_ActivateCredential, written from the standard a second time.
 enum Tpm {
-    Rsa(PrivateDecryptingKey),
+    Rsa(PrivateDecryptingKey, KeySize),
     P256(PrivateKey),
     P384(PrivateKey),
+    P521(PrivateKey),
 }
 
 impl Tpm {
-    fn all() -> [Tpm; 3] {
+    fn all() -> [Tpm; 6] {
+        let rsa = |size| Tpm::Rsa(PrivateDecryptingKey::generate(size).unwrap(), size);
         [
-            Tpm::Rsa(PrivateDecryptingKey::generate(KeySize::Rsa2048).unwrap()),
+            rsa(KeySize::Rsa2048),
+            rsa(KeySize::Rsa3072),
+            rsa(KeySize::Rsa4096),
             Tpm::P256(PrivateKey::generate(&agreement::ECDH_P256).unwrap()),
             Tpm::P384(PrivateKey::generate(&agreement::ECDH_P384).unwrap()),
+            Tpm::P521(PrivateKey::generate(&agreement::ECDH_P521).unwrap()),
         ]
     }
 
+    /// The Name algorithms of the templates in the TCG EK Credential Profile (2.5, B.3 and B.4).
     fn hash(&self) -> HashAlg {
         match self {
-            Tpm::Rsa(_) | Tpm::P256(_) => HashAlg::Sha256,
-            Tpm::P384(_) => HashAlg::Sha384,
+            Tpm::Rsa(_, KeySize::Rsa2048) | Tpm::P256(_) => HashAlg::Sha256,
+            Tpm::Rsa(..) | Tpm::P384(_) => HashAlg::Sha384,
+            Tpm::P521(_) => HashAlg::Sha512,
         }
     }
 
     fn public(&self) -> EndorsementKey {
         let mut draft = match self {
-            Tpm::Rsa(key) => {
+            Tpm::Rsa(key, _) => {
                 let spki =
                     AsDer::<aws_lc_rs::encoding::PublicKeyX509Der<'_>>::as_der(&key.public_key()).unwrap();
                 Draft::of(&KeyMaterial::from_spki(spki.as_ref()).unwrap()).endorsement()
@@ -63,14 +72,16 @@ impl Tpm {
                 let point = key.compute_public_key().unwrap();
                 Draft::ec(4, &point.as_ref()[1..49], &point.as_ref()[49..]).endorsement()
             }
+            Tpm::P521(key) => {
+                let point = key.compute_public_key().unwrap();
+                Draft::ec(5, &point.as_ref()[1..67], &point.as_ref()[67..]).endorsement()
+            }
         };
         draft.name_alg = self.hash().id();
-        draft.symmetric = if self.hash() == HashAlg::Sha384 {
-            AES_256_CFB
-        } else {
-            AES_128_CFB
-        }
-        .to_vec();
+        draft.symmetric = match self.hash() {
+            HashAlg::Sha256 => AES_128_CFB.to_vec(),
+            _ => AES_256_CFB.to_vec(),
+        };
         EndorsementKey::from_public(&draft.bytes()).unwrap()
     }
 
@@ -79,21 +90,23 @@ impl Tpm {
         let body = r.sized_u16_be(1024, "TPM2B_ENCRYPTED_SECRET").unwrap();
         r.finish("TPM2B_ENCRYPTED_SECRET").unwrap();
         let (key, algorithm) = match self {
-            Tpm::Rsa(key) => {
+            Tpm::Rsa(key, size) => {
                 let key = OaepPrivateDecryptingKey::new(key.clone()).unwrap();
-                let mut plain = vec![0; 256];
+                let mut plain = vec![0; 512];
                 let label = Some(&b"IDENTITY\0"[..]);
-                return key
-                    .decrypt(&OAEP_SHA256_MGF1SHA256, body, &mut plain, label)
-                    .unwrap()
-                    .to_vec();
+                let algorithm = match size {
+                    KeySize::Rsa2048 => &OAEP_SHA256_MGF1SHA256,
+                    _ => &OAEP_SHA384_MGF1SHA384,
+                };
+                return key.decrypt(algorithm, body, &mut plain, label).unwrap().to_vec();
             }
             Tpm::P256(key) => (key, &agreement::ECDH_P256),
             Tpm::P384(key) => (key, &agreement::ECDH_P384),
+            Tpm::P521(key) => (key, &agreement::ECDH_P521),
         };
         let mut r = Reader::new(body);
-        let x = r.sized_u16_be(48, "x").unwrap();
-        let y = r.sized_u16_be(48, "y").unwrap();
+        let x = r.sized_u16_be(66, "x").unwrap();
+        let y = r.sized_u16_be(66, "y").unwrap();
         r.finish("TPMS_ECC_POINT").unwrap();
         let own = key.compute_public_key().unwrap();
         let own_x = &own.as_ref()[1..1 + x.len()];
@@ -116,10 +129,9 @@ impl Tpm {
         if hmac(hash, &key, &[&identity, loaded.as_bytes()]) != integrity {
             return None;
         }
-        let (algorithm, length) = if hash == HashAlg::Sha384 {
-            (&AES_256, 32)
-        } else {
-            (&AES_128, 16)
+        let (algorithm, length) = match hash {
+            HashAlg::Sha256 => (&AES_128, 16),
+            _ => (&AES_256, 32),
         };
         let key = kdfa(hash, &seed, "STORAGE", loaded.as_bytes(), &[], length);
         let key = DecryptingKey::cfb128(UnboundCipherKey::new(algorithm, &key).unwrap()).unwrap();
@@ -163,6 +175,9 @@ impl Subject {
             KeyMaterial::Ec {
                 curve: Curve::P384, ..
             } => &rcgen::PKCS_ECDSA_P384_SHA384,
+            KeyMaterial::Ec {
+                curve: Curve::P521, ..
+            } => &rcgen::PKCS_ECDSA_P521_SHA512,
         };
         Subject(material.verifying_bytes(), algorithm)
     }

@@ -1,25 +1,14 @@
 //! One X.509 certificate, with the facts that a chain of TPM makers' certificates needs.
 
 use x509_parser::certificate::X509Certificate;
-use x509_parser::extensions::ParsedExtension;
+use x509_parser::extensions::{GeneralName, ParsedExtension};
+use x509_parser::pem::Pem;
 use x509_parser::prelude::FromDer;
 
-use super::{ChainLink, EndorsementError};
-use crate::key::{KeyMaterial, der};
-use crate::pcr::{HashAlg, sha256};
-
-/// What signed a certificate.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum SignedBy {
-    /// RSASSA-PKCS1-v1_5 with a hash that still proves something.
-    Rsa(HashAlg),
-    /// ECDSA with such a hash.
-    Ecdsa(HashAlg),
-    /// SHA-1: collisions can be had.
-    Sha1,
-    /// Anything else.
-    Unknown,
-}
+use super::signed::Signed;
+use super::{ChainLink, EndorsementError, Standing, outline, roots};
+use crate::key::{KeyMaterial, der, strip_zeros};
+use crate::pcr::sha256;
 
 /// A certificate's extended key usage.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,8 +29,10 @@ pub(super) struct Certificate {
     pub(super) subject: String,
     pub(super) issuer: String,
     pub(super) key: KeyMaterial,
-    pub(super) signed_by: SignedBy,
-    pub(super) signed_by_oid: String,
+    /// Both names in DER.
+    pub(super) subject_der: Vec<u8>,
+    pub(super) issuer_der: Vec<u8>,
+    pub(super) signed: Signed,
     pub(super) not_before: i64,
     pub(super) not_after: i64,
     /// Subject and authority key identifiers, where the certificate has them.
@@ -56,11 +47,12 @@ pub(super) struct Certificate {
     pub(super) unknown_critical: Vec<String>,
     /// Certificate policies marked critical, as Infineon's, ST's and Intel's authorities have them.
     pub(super) critical_policies: bool,
-    serial: String,
-    sha256: [u8; 32],
-    file: Option<String>,
-    signed: Vec<u8>,
-    signature: Vec<u8>,
+    /// Where it says that its issuer's certificate can be had.
+    pub(super) issuer_url: Option<String>,
+    pub(super) raw_serial: Vec<u8>,
+    pub(super) serial: String,
+    pub(super) sha256: [u8; 32],
+    pub(super) file: Option<String>,
 }
 
 /// The KeyUsage bits that matter here.
@@ -69,10 +61,16 @@ pub(super) struct KeyUsage {
     pub(super) key_encipherment: bool,
     pub(super) key_agreement: bool,
     pub(super) key_cert_sign: bool,
+    pub(super) crl_sign: bool,
 }
 
 /// tcg-kp-EKCertificate (TCG EK Credential Profile).
 const EK_CERTIFICATE: &str = "2.23.133.8.1";
+
+/// id-ad-caIssuers (RFC 5280, 4.2.2.1).
+const CA_ISSUERS: &str = "1.3.6.1.5.5.7.48.2";
+/// Longer than any maker's address; nobody reads more.
+const MAX_URL: usize = 256;
 
 /// Bytes of a certificate with its padding. NV indexes hold 2 KiB in most TPMs; makers' own certificates are no larger.
 const MAX_CERTIFICATE: usize = 16 * 1024;
@@ -86,7 +84,12 @@ impl Certificate {
                 str::to_owned,
             )
         };
-        let unreadable = |reason: String| EndorsementError::Unreadable { file: name(), reason };
+        let unreadable_at = |offset, reason: String| EndorsementError::Unreadable {
+            file: name(),
+            offset,
+            reason,
+        };
+        let unreadable = |reason: String| unreadable_at(0, reason);
         if der.len() > MAX_CERTIFICATE {
             return Err(unreadable(format!(
                 "{} bytes are more than any certificate has",
@@ -94,12 +97,19 @@ impl Certificate {
             )));
         }
         // The outer SEQUENCE's own length says where the certificate ends.
-        let (rest, parsed) = X509Certificate::from_der(der).map_err(|error| unreadable(error.to_string()))?;
+        let (rest, parsed) = X509Certificate::from_der(der).map_err(|error| {
+            let place = outline::first_fault(der);
+            unreadable_at(place.offset, format!("expected {} ({error})", place.expected))
+        })?;
         if !is_padding(rest) {
-            return Err(unreadable(format!(
-                "{} bytes that are no padding follow it",
-                rest.len()
-            )));
+            let end = der.len().saturating_sub(rest.len());
+            return Err(unreadable_at(
+                end,
+                format!(
+                    "expected the end, or padding by 0xff or 0x00 only; {} other bytes follow",
+                    rest.len()
+                ),
+            ));
         }
         if !is_canonical(&parsed) {
             return Err(unreadable(
@@ -121,13 +131,17 @@ impl Certificate {
         let Ok(key) = KeyMaterial::from_parsed(tbs.public_key()) else {
             return Err(EndorsementError::UnknownKey { subject });
         };
-        let oid = parsed.signature_algorithm.algorithm.to_id_string();
         let mut certificate = Certificate {
             subject,
             issuer: tbs.issuer().to_string(),
             key,
-            signed_by: signed_by(&oid),
-            signed_by_oid: oid,
+            subject_der: tbs.subject().as_raw().to_vec(),
+            issuer_der: tbs.issuer().as_raw().to_vec(),
+            signed: Signed::new(
+                &parsed.signature_algorithm,
+                tbs.as_ref(),
+                &parsed.signature_value.data,
+            ),
             not_before: tbs.validity().not_before.timestamp(),
             not_after: tbs.validity().not_after.timestamp(),
             key_id: None,
@@ -138,11 +152,11 @@ impl Certificate {
             extended_usage: ExtendedUsage::Unlimited,
             unknown_critical: Vec::new(),
             critical_policies: false,
+            issuer_url: None,
+            raw_serial: strip_zeros(parsed.raw_serial()).to_vec(),
             serial: parsed.raw_serial_as_string(),
             sha256: sha256(&[parsed.as_raw()]),
             file: file.map(str::to_owned),
-            signed: tbs.as_ref().to_vec(),
-            signature: parsed.signature_value.data.to_vec(),
         };
         let mut seen = Vec::new();
         for extension in tbs.extensions() {
@@ -166,17 +180,47 @@ impl Certificate {
         Ok(certificate)
     }
 
+    /// Reads the one certificate of a file. Text may stand around a PEM block, as `openssl x509 -text` writes it.
+    pub(super) fn from_pem_or_der(bytes: &[u8], file: &str) -> Result<Certificate, EndorsementError> {
+        if !roots::is_pem(bytes) {
+            return Certificate::from_der(bytes, Some(file));
+        }
+        for pem in Pem::iter_from_buffer(bytes) {
+            let pem = pem.map_err(|error| roots::broken_pem(file, &error.to_string()))?;
+            if pem.label == "CERTIFICATE" {
+                return Certificate::from_der(&pem.contents, Some(file));
+            }
+        }
+        Err(roots::broken_pem(file, "it has no block CERTIFICATE"))
+    }
+
     /// Goes on only if `issuer`'s key signed this certificate by an algorithm that proves something.
     pub(super) fn signed_with<'i>(&self, issuer: &'i Certificate) -> Option<&'i Certificate> {
-        let hash = match (self.signed_by, &issuer.key) {
-            (SignedBy::Rsa(hash), KeyMaterial::Rsa { .. }) => hash,
-            (SignedBy::Ecdsa(hash), KeyMaterial::Ec { .. }) => hash,
-            (SignedBy::Rsa(_) | SignedBy::Ecdsa(_) | SignedBy::Sha1 | SignedBy::Unknown, _) => return None,
-        };
-        issuer
-            .key
-            .open(hash, &self.signed, &self.signature)
-            .map(|_| issuer)
+        self.signed.open(&issuer.key).map(|_| issuer)
+    }
+
+    /// The same by SHA-1, for certificates that the operator listed: see [`Signed::open_legacy`].
+    pub(super) fn signed_by_sha1_with<'i>(&self, issuer: &'i Certificate) -> Option<&'i Certificate> {
+        self.signed.open_legacy(&issuer.key).map(|_| issuer)
+    }
+
+    /// Whether `candidate` may have issued it: by key identifiers where both have them; otherwise every authority is
+    /// tried. The signature decides.
+    pub(super) fn may_be_issued_by(&self, candidate: &Certificate) -> bool {
+        match (&self.authority_key_id, &candidate.key_id) {
+            (Some(wanted), Some(id)) => wanted == id,
+            (Some(_), None) | (None, Some(_)) | (None, None) => true,
+        }
+    }
+
+    /// Whether it names the key of `candidate` as its issuer's.
+    pub(super) fn names_by_key(&self, candidate: &Certificate) -> bool {
+        self.authority_key_id.is_some() && self.authority_key_id == candidate.key_id
+    }
+
+    /// Whether it says that it issued itself.
+    pub(super) fn names_itself(&self) -> bool {
+        self.issuer_der == self.subject_der
     }
 
     /// Whether this is the same certificate, byte for byte.
@@ -185,8 +229,11 @@ impl Certificate {
     }
 
     /// What people are shown of it.
-    pub(super) fn link(&self) -> ChainLink {
+    pub(super) fn link(&self, standing: Standing) -> ChainLink {
         ChainLink {
+            signed_by: self.signed.algorithm_name.clone(),
+            sha1: self.signed.algorithm.is_sha1(),
+            standing,
             subject: self.subject.clone(),
             issuer: self.issuer.clone(),
             serial: self.serial.clone(),
@@ -212,6 +259,7 @@ impl Certificate {
                     key_encipherment: usage.key_encipherment(),
                     key_agreement: usage.key_agreement(),
                     key_cert_sign: usage.key_cert_sign(),
+                    crl_sign: usage.crl_sign(),
                 });
             }
             ParsedExtension::ExtendedKeyUsage(usage) => {
@@ -224,23 +272,19 @@ impl Certificate {
             }
             // The TPM's model stands there; it is critical where the subject is empty (RFC 5280, 4.1.2.6).
             ParsedExtension::SubjectAlternativeName(_) => {}
+            ParsedExtension::AuthorityInfoAccess(access) => {
+                self.issuer_url = access
+                    .iter()
+                    .filter(|entry| entry.access_method.to_id_string() == CA_ISSUERS)
+                    .find_map(|entry| match &entry.access_location {
+                        GeneralName::URI(url) => shown_url(url),
+                        _ => None,
+                    });
+            }
             ParsedExtension::CertificatePolicies(_) => self.critical_policies = critical,
             _ if critical => self.unknown_critical.push(oid()),
             _ => {}
         }
-    }
-}
-
-fn signed_by(oid: &str) -> SignedBy {
-    match oid {
-        "1.2.840.113549.1.1.11" => SignedBy::Rsa(HashAlg::Sha256),
-        "1.2.840.113549.1.1.12" => SignedBy::Rsa(HashAlg::Sha384),
-        "1.2.840.113549.1.1.13" => SignedBy::Rsa(HashAlg::Sha512),
-        "1.2.840.10045.4.3.2" => SignedBy::Ecdsa(HashAlg::Sha256),
-        "1.2.840.10045.4.3.3" => SignedBy::Ecdsa(HashAlg::Sha384),
-        "1.2.840.10045.4.3.4" => SignedBy::Ecdsa(HashAlg::Sha512),
-        "1.2.840.113549.1.1.5" | "1.2.840.10045.4.1" => SignedBy::Sha1,
-        _ => SignedBy::Unknown,
     }
 }
 
@@ -263,6 +307,12 @@ fn is_canonical(parsed: &X509Certificate<'_>) -> bool {
 /// Erased NV memory reads as 0xFF, unwritten as 0x00.
 fn is_padding(rest: &[u8]) -> bool {
     rest.iter().all(|byte| *byte == 0xff) || rest.iter().all(|byte| *byte == 0x00)
+}
+
+/// An address as people may be shown it: it comes from a certificate that nobody has vouched for yet.
+fn shown_url(url: &str) -> Option<String> {
+    let plain = url.len() <= MAX_URL && url.bytes().all(|byte| byte.is_ascii_graphic());
+    plain.then(|| url.to_owned())
 }
 
 fn printable(subject: String, serial: String) -> String {

@@ -1,27 +1,61 @@
 //! From an EK certificate to an anchor: issuers are found by their key, never by their name alone.
 
-use super::EndorsementError;
-use super::certificate::{Certificate, ExtendedUsage, SignedBy};
+use super::certificate::{Certificate, ExtendedUsage};
 use super::roots::{Listed, Roots};
+use super::signed::Algorithm;
+use super::{EndorsementError, Revocation, Standing};
 use crate::key::KeyMaterial;
 
 /// The longest maker's chain known has four authorities (ST: intermediate, root, GlobalSign's root).
 const MAX_AUTHORITIES: usize = 6;
+/// Duplicate, cross-signed and looping authorities multiply the ways up. Enough for every way that is right, as in
+/// rustls-webpki (`verify_cert.rs`, `Budget`).
+const MAX_SIGNATURE_CHECKS: usize = 100;
+
+/// An authority of a chain.
+#[derive(Debug, Clone)]
+pub(super) struct Step<'r> {
+    pub(super) certificate: &'r Certificate,
+    pub(super) standing: Standing,
+}
+
+/// What was found on the way up, and how it ended.
+#[derive(Debug)]
+pub(super) struct Climb<'r> {
+    /// Whether the first certificate was revoked; known once its issuer is.
+    pub(super) revocation: Revocation,
+    /// From the issuer upwards; where the climb failed, as far as it got.
+    pub(super) path: Vec<Step<'r>>,
+    pub(super) ended: Result<(), EndorsementError>,
+}
 
 /// The authorities above `certificate`, from its issuer to an anchor, all valid at `now` and entitled to issue.
-pub(super) fn build<'r>(
-    certificate: &Certificate,
-    roots: &'r Roots,
-    now: i64,
-) -> Result<Vec<&'r Certificate>, EndorsementError> {
-    for_endorsement(certificate, now)?;
-    let mut path = Vec::new();
-    climb(certificate, roots, now, &mut path)?;
-    Ok(path)
+pub(super) fn build<'r>(certificate: &Certificate, roots: &'r Roots, now: i64) -> Climb<'r> {
+    let mut way = Way {
+        roots,
+        now,
+        first_is_listed: roots.listed(certificate).is_some(),
+        checks_left: MAX_SIGNATURE_CHECKS,
+        first: Revocation::NotLookedAt,
+        path: Vec::new(),
+        best: None,
+    };
+    match way.climb(certificate) {
+        Ok(()) => Climb {
+            revocation: way.first,
+            path: way.path,
+            ended: Ok(()),
+        },
+        Err(Failed::ThisWay | Failed::Altogether) => way.best.unwrap_or_else(|| Climb {
+            revocation: Revocation::NotLookedAt,
+            path: Vec::new(),
+            ended: Err(missing_issuer(certificate)),
+        }),
+    }
 }
 
 /// The rules for the EK's own certificate (TCG EK Credential Profile).
-fn for_endorsement(certificate: &Certificate, now: i64) -> Result<(), EndorsementError> {
+pub(super) fn for_endorsement(certificate: &Certificate, now: i64) -> Result<(), EndorsementError> {
     let subject = || certificate.subject.clone();
     if certificate.is_authority {
         return Err(EndorsementError::IsAuthority { subject: subject() });
@@ -63,89 +97,201 @@ fn for_endorsement(certificate: &Certificate, now: i64) -> Result<(), Endorsemen
     }
 }
 
-fn climb<'r>(
-    certificate: &Certificate,
+/// The search, depth first.
+struct Way<'r> {
     roots: &'r Roots,
     now: i64,
-    path: &mut Vec<&'r Certificate>,
-) -> Result<(), EndorsementError> {
-    let subject = || certificate.subject.clone();
-    match certificate.signed_by {
-        SignedBy::Rsa(_) | SignedBy::Ecdsa(_) => {}
-        SignedBy::Sha1 | SignedBy::Unknown => {
-            return Err(EndorsementError::SignatureAlgorithm {
+    first_is_listed: bool,
+    checks_left: usize,
+    first: Revocation,
+    path: Vec<Step<'r>>,
+    /// How the way that got farthest ended.
+    best: Option<Climb<'r>>,
+}
+
+/// No way up; why is noted in [`Way::best`].
+enum Failed {
+    /// Another way may lead there.
+    ThisWay,
+    /// Nothing more is tried.
+    Altogether,
+}
+
+impl<'r> Way<'r> {
+    fn climb(&mut self, certificate: &Certificate) -> Result<(), Failed> {
+        let subject = || certificate.subject.clone();
+        let algorithm = certificate.signed.algorithm;
+        // What the operator listed may be signed by SHA-1; what came from elsewhere may not.
+        let listed = !self.path.is_empty() || self.first_is_listed;
+        if algorithm == Algorithm::Unknown || (algorithm.is_sha1() && !listed) {
+            return Err(self.stop(EndorsementError::SignatureAlgorithm {
                 subject: subject(),
-                algorithm: certificate.signed_by_oid.clone(),
+                algorithm: certificate.signed.algorithm_name.clone(),
+            }));
+        }
+        if self.path.len() >= MAX_AUTHORITIES {
+            return Err(self.stop(EndorsementError::TooLong {
+                subject: subject(),
+                limit: MAX_AUTHORITIES,
+            }));
+        }
+        // An issuer that is named is likelier the right one; the signature decides.
+        let (named, others): (Vec<&Listed>, Vec<&Listed>) = self
+            .roots
+            .iter()
+            .filter(|listed| certificate.may_be_issued_by(&listed.certificate))
+            .partition(|listed| listed.certificate.subject_der == certificate.issuer_der);
+        let mut tried = false;
+        for candidate in named.into_iter().chain(others) {
+            let loops = |above: &Step<'_>| above.certificate.same_as(&candidate.certificate);
+            if self.path.iter().any(loops) || certificate.same_as(&candidate.certificate) {
+                continue;
+            }
+            match self.signed(certificate, &candidate.certificate)? {
+                Some(issuer) => {
+                    tried = true;
+                    match self.step(certificate, candidate, issuer) {
+                        Err(Failed::ThisWay) => {}
+                        ended @ (Ok(()) | Err(Failed::Altogether)) => return ended,
+                    }
+                }
+                None if certificate.names_by_key(&candidate.certificate) => {
+                    tried = true;
+                    self.stop(EndorsementError::SignatureInvalid {
+                        subject: subject(),
+                        issuer: candidate.certificate.subject.clone(),
+                    });
+                }
+                None => {}
+            }
+        }
+        if !tried {
+            self.stop(missing_issuer(certificate));
+        }
+        Err(Failed::ThisWay)
+    }
+
+    /// The issuer, if its key signed the certificate.
+    fn signed(
+        &mut self,
+        certificate: &Certificate,
+        candidate: &'r Certificate,
+    ) -> Result<Option<&'r Certificate>, Failed> {
+        let Some(left) = self.checks_left.checked_sub(1) else {
+            // However far another way got: this is why it was not found.
+            self.best = None;
+            self.stop(EndorsementError::TooMuchWork {
+                subject: certificate.subject.clone(),
+                limit: MAX_SIGNATURE_CHECKS,
+            });
+            return Err(Failed::Altogether);
+        };
+        self.checks_left = left;
+        Ok(if certificate.signed.algorithm.is_sha1() {
+            certificate.signed_by_sha1_with(candidate)
+        } else {
+            certificate.signed_with(candidate)
+        })
+    }
+
+    fn step(
+        &mut self,
+        certificate: &Certificate,
+        listed: &'r Listed,
+        issuer: &'r Certificate,
+    ) -> Result<(), Failed> {
+        let entitled = for_issuing(issuer, self.path.len(), self.now)
+            .and_then(|()| revoked(certificate, issuer, self.roots, self.now));
+        let revocation = entitled.map_err(|error| self.stop(error))?;
+        match self.path.last_mut() {
+            Some(top) => top.standing = Standing::Issued(revocation),
+            None => self.first = revocation,
+        }
+        let standing = if listed.anchor {
+            Standing::Anchor
+        } else {
+            Standing::Issued(Revocation::NotLookedAt)
+        };
+        self.path.push(Step {
+            certificate: issuer,
+            standing,
+        });
+        if listed.anchor {
+            return Ok(());
+        }
+        let climbed = self.climb(issuer);
+        if climbed.is_err() {
+            self.path.pop();
+        }
+        climbed
+    }
+
+    /// Notes how this way ended, if none got farther.
+    fn stop(&mut self, error: EndorsementError) -> Failed {
+        let farther = |best: &Climb<'_>| best.path.len() >= self.path.len();
+        if !self.best.as_ref().is_some_and(farther) {
+            self.best = Some(Climb {
+                revocation: self.first.clone(),
+                path: self.path.clone(),
+                ended: Err(error),
             });
         }
+        Failed::ThisWay
     }
-    if path.len() >= MAX_AUTHORITIES {
-        return Err(EndorsementError::TooLong {
-            subject: subject(),
-            limit: MAX_AUTHORITIES,
-        });
-    }
-    // What stopped the most promising candidate.
-    let mut stopped = None;
-    for listed in roots
-        .iter()
-        .filter(|listed| may_be_issuer(certificate, &listed.certificate))
-    {
-        let Some(issuer) = certificate.signed_with(&listed.certificate) else {
-            if certificate.authority_key_id.is_some()
-                && listed.certificate.key_id == certificate.authority_key_id
-            {
-                let issuer = listed.certificate.subject.clone();
-                stopped.get_or_insert(EndorsementError::SignatureInvalid {
-                    subject: subject(),
-                    issuer,
-                });
-            }
-            continue;
-        };
-        if path.iter().any(|above| above.same_as(issuer)) {
-            continue;
-        }
-        match step(listed, issuer, roots, now, path) {
-            Ok(()) => return Ok(()),
-            Err(error) => stopped = Some(error),
-        }
-    }
-    Err(stopped.unwrap_or_else(|| EndorsementError::MissingIssuer {
-        subject: subject(),
+}
+
+fn missing_issuer(certificate: &Certificate) -> EndorsementError {
+    EndorsementError::MissingIssuer {
+        subject: certificate.subject.clone(),
         issuer: certificate.issuer.clone(),
         key_id: certificate
             .authority_key_id
             .as_ref()
             .map_or_else(|| "none".to_owned(), hex::encode),
-    }))
+        url: certificate.issuer_url.clone(),
+    }
 }
 
-fn step<'r>(
-    listed: &'r Listed,
-    issuer: &'r Certificate,
-    roots: &'r Roots,
+/// What the lists of its issuer say of a certificate. No list says nothing, and that is shown; one that is out of date
+/// says nothing that could be relied on, and that is an error: whoever put it there wants it looked at.
+fn revoked(
+    certificate: &Certificate,
+    issuer: &Certificate,
+    roots: &Roots,
     now: i64,
-    path: &mut Vec<&'r Certificate>,
-) -> Result<(), EndorsementError> {
-    for_issuing(issuer, path.len(), now)?;
-    path.push(issuer);
-    if listed.anchor {
-        return Ok(());
+) -> Result<Revocation, EndorsementError> {
+    let lists: Vec<_> = roots
+        .revocation_lists()
+        .filter(|list| list.covers(certificate, issuer))
+        .collect();
+    // Also a list of yesterday is right about what it says was revoked.
+    for list in &lists {
+        if let Some(revoked_at) = list.revoked_at(certificate) {
+            return Err(EndorsementError::Revoked {
+                subject: certificate.subject.clone(),
+                serial: certificate.serial.clone(),
+                revoked_at,
+                file: list.file.clone(),
+            });
+        }
     }
-    let climbed = climb(issuer, roots, now, path);
-    if climbed.is_err() {
-        path.pop();
+    let Some(newest) = lists.iter().max_by_key(|list| list.this_update) else {
+        return Ok(Revocation::NotLookedAt);
+    };
+    if newest.this_update <= now && now <= newest.next_update {
+        return Ok(Revocation::NotRevoked {
+            file: newest.file.clone(),
+            this_update: newest.this_update,
+            next_update: newest.next_update,
+        });
     }
-    climbed
-}
-
-/// By key identifiers where both certificates have them; otherwise every authority is tried. The signature decides.
-fn may_be_issuer(certificate: &Certificate, candidate: &Certificate) -> bool {
-    match (&certificate.authority_key_id, &candidate.key_id) {
-        (Some(wanted), Some(id)) => wanted == id,
-        (Some(_), None) | (None, Some(_)) | (None, None) => true,
-    }
+    Err(EndorsementError::RevocationListNotValidNow {
+        subject: certificate.subject.clone(),
+        file: newest.file.clone(),
+        this_update: newest.this_update,
+        next_update: newest.next_update,
+        now,
+    })
 }
 
 /// The rules for an authority that has `below` other authorities between itself and the EK (RFC 5280, 6.1.4).
@@ -186,7 +332,8 @@ fn for_issuing(issuer: &Certificate, below: usize, now: i64) -> Result<(), Endor
     valid_at(issuer, now)
 }
 
-fn valid_at(certificate: &Certificate, now: i64) -> Result<(), EndorsementError> {
+/// Within its validity, both ends included (RFC 5280, 4.1.2.5).
+pub(super) fn valid_at(certificate: &Certificate, now: i64) -> Result<(), EndorsementError> {
     if certificate.not_before <= now && now <= certificate.not_after {
         return Ok(());
     }

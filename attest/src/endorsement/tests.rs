@@ -8,7 +8,7 @@ use rcgen::{
 
 use super::*;
 use crate::key::vectors::Draft;
-use crate::key::{KeyMaterial, MaterialError};
+use crate::key::{KeyError, KeyMaterial, MaterialError};
 
 /// 2026-11-21 00:00 UTC.
 const NOW: i64 = 1_795_219_200;
@@ -243,6 +243,7 @@ fn case_07_an_intermediate_posing_as_root_is_refused_and_its_issuer_named() {
         subject,
         issuer,
         key_id,
+        url: None,
     } = &error
     else {
         panic!("{error}")

@@ -1,7 +1,7 @@
 //! The numbers of a public key: their strength, their SubjectPublicKeyInfo, and verification with them.
 
 use aws_lc_rs::signature as aws;
-use aws_lc_rs::signature::{ParsedPublicKey, UnparsedPublicKey};
+use aws_lc_rs::signature::{ParsedPublicKey, UnparsedPublicKey, VerificationAlgorithm};
 use thiserror::Error;
 use x509_parser::prelude::FromDer;
 use x509_parser::x509::SubjectPublicKeyInfo;
@@ -16,6 +16,8 @@ pub enum Curve {
     P256,
     /// NIST P-384.
     P384,
+    /// NIST P-521.
+    P521,
 }
 
 impl Curve {
@@ -24,6 +26,7 @@ impl Curve {
         match id {
             0x0003 => Some(Curve::P256),
             0x0004 => Some(Curve::P384),
+            0x0005 => Some(Curve::P521),
             _ => None,
         }
     }
@@ -33,6 +36,7 @@ impl Curve {
         match self {
             Curve::P256 => 32,
             Curve::P384 => 48,
+            Curve::P521 => 66,
         }
     }
 
@@ -50,6 +54,13 @@ impl Curve {
                 0x2d, 0xdf, 0x58, 0x1a, 0x0d, 0xb2, 0x48, 0xb0, 0xa7, 0x7a, 0xec, 0xec, 0x19, 0x6a, 0xcc,
                 0xc5, 0x29, 0x73,
             ],
+            Curve::P521 => &[
+                0x01, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff,
+                0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff,
+                0xff, 0xff, 0xff, 0xfa, 0x51, 0x86, 0x87, 0x83, 0xbf, 0x2f, 0x96, 0x6b, 0x7f, 0xcc, 0x01,
+                0x48, 0xf7, 0x09, 0xa5, 0xd0, 0x3b, 0xb5, 0xc9, 0xb8, 0x89, 0x9c, 0x47, 0xae, 0xbb, 0x6f,
+                0xb7, 0x1e, 0x91, 0x38, 0x64, 0x09,
+            ],
         }
     }
 
@@ -63,6 +74,10 @@ impl Curve {
             Curve::P384 => &[
                 0x30, 0x10, 0x06, 0x07, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x02, 0x01, 0x06, 0x05, 0x2b, 0x81,
                 0x04, 0x00, 0x22,
+            ],
+            Curve::P521 => &[
+                0x30, 0x10, 0x06, 0x07, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x02, 0x01, 0x06, 0x05, 0x2b, 0x81,
+                0x04, 0x00, 0x23,
             ],
         }
     }
@@ -109,7 +124,7 @@ pub enum MaterialError {
     Refused,
     /// A SubjectPublicKeyInfo that does not parse, or of a kind that is not known here.
     #[error(
-        "the SubjectPublicKeyInfo cannot be read, or its algorithm is neither RSA nor EC on P-256 or P-384"
+        "the SubjectPublicKeyInfo cannot be read, or its algorithm is neither RSA nor EC on P-256, P-384 or P-521"
     )]
     Spki,
     /// A PEM text without a public key.
@@ -169,7 +184,7 @@ impl KeyMaterial {
                 })
             }
             Ok(PublicKey::EC(point)) => {
-                let curve = [Curve::P256, Curve::P384]
+                let curve = [Curve::P256, Curve::P384, Curve::P521]
                     .into_iter()
                     .find(|curve| spki.algorithm.parameters.is_some() && names_curve(spki, *curve))
                     .ok_or(MaterialError::Spki)?;
@@ -206,11 +221,13 @@ impl KeyMaterial {
 
     /// How many bits the modulus or the field has.
     pub fn bits(&self) -> usize {
-        let bytes = match self {
-            KeyMaterial::Rsa { modulus, .. } => modulus.len(),
-            KeyMaterial::Ec { curve, .. } => curve.field_len(),
-        };
-        bytes.saturating_mul(8)
+        match self {
+            KeyMaterial::Rsa { modulus, .. } => modulus.len().saturating_mul(8),
+            KeyMaterial::Ec {
+                curve: Curve::P521, ..
+            } => 521,
+            KeyMaterial::Ec { curve, .. } => curve.field_len().saturating_mul(8),
+        }
     }
 
     /// RSA: long enough, odd, a sound exponent, not ROCA. EC: on its curve.
@@ -253,19 +270,16 @@ impl KeyMaterial {
         }
     }
 
-    /// Verifies a signature in the form of X.509: PKCS#1 v1.5 for RSA, DER for ECDSA. Nothing comes back when it does
-    /// not verify; the bytes that are proven signed come back when it does.
-    pub(crate) fn open<'m>(&self, hash: HashAlg, message: &'m [u8], signature: &[u8]) -> Option<&'m [u8]> {
-        let bytes = self.verifying_bytes();
-        let verified = match self {
-            KeyMaterial::Rsa { .. } => {
-                UnparsedPublicKey::new(rsassa(hash)?, bytes).verify(message, signature)
-            }
-            KeyMaterial::Ec { curve, .. } => {
-                UnparsedPublicKey::new(ecdsa(*curve, hash)?, bytes).verify(message, signature)
-            }
-        };
-        verified.ok().map(|()| message)
+    /// Verifies a signature in the form of X.509 by one of the library's algorithms. Nothing comes back when it does not
+    /// verify; the bytes that are proven signed come back when it does.
+    pub(crate) fn open<'m>(
+        &self,
+        algorithm: &'static dyn VerificationAlgorithm,
+        message: &'m [u8],
+        signature: &[u8],
+    ) -> Option<&'m [u8]> {
+        let key = UnparsedPublicKey::new(algorithm, self.verifying_bytes());
+        key.verify(message, signature).ok().map(|()| message)
     }
 
     /// RSAPublicKey in DER, or the uncompressed point.
@@ -294,7 +308,8 @@ fn names_curve(spki: &SubjectPublicKeyInfo<'_>, curve: Curve) -> bool {
     })
 }
 
-fn rsassa(hash: HashAlg) -> Option<&'static aws::RsaParameters> {
+/// RSASSA-PKCS1-v1_5, never with SHA-1.
+pub(crate) fn rsassa(hash: HashAlg) -> Option<&'static aws::RsaParameters> {
     match hash {
         HashAlg::Sha1 => None,
         HashAlg::Sha256 => Some(&aws::RSA_PKCS1_2048_8192_SHA256),
@@ -303,7 +318,8 @@ fn rsassa(hash: HashAlg) -> Option<&'static aws::RsaParameters> {
     }
 }
 
-fn ecdsa(curve: Curve, hash: HashAlg) -> Option<&'static aws::EcdsaVerificationAlgorithm> {
+/// ECDSA with a DER signature, never with SHA-1.
+pub(crate) fn ecdsa(curve: Curve, hash: HashAlg) -> Option<&'static aws::EcdsaVerificationAlgorithm> {
     match (curve, hash) {
         (_, HashAlg::Sha1) => None,
         (Curve::P256, HashAlg::Sha256) => Some(&aws::ECDSA_P256_SHA256_ASN1),
@@ -312,6 +328,9 @@ fn ecdsa(curve: Curve, hash: HashAlg) -> Option<&'static aws::EcdsaVerificationA
         (Curve::P384, HashAlg::Sha256) => Some(&aws::ECDSA_P384_SHA256_ASN1),
         (Curve::P384, HashAlg::Sha384) => Some(&aws::ECDSA_P384_SHA384_ASN1),
         (Curve::P384, HashAlg::Sha512) => Some(&aws::ECDSA_P384_SHA512_ASN1),
+        (Curve::P521, HashAlg::Sha256) => Some(&aws::ECDSA_P521_SHA256_ASN1),
+        (Curve::P521, HashAlg::Sha384) => Some(&aws::ECDSA_P521_SHA384_ASN1),
+        (Curve::P521, HashAlg::Sha512) => Some(&aws::ECDSA_P521_SHA512_ASN1),
     }
 }
 

@@ -18,6 +18,38 @@ mod alg {
     pub(super) const CFB: u16 = 0x0043;
 }
 
+/// What the TCG's registry calls an algorithm that is met but not accepted.
+pub(super) fn alg_name(what: &str, id: u16) -> &'static str {
+    match (what, id) {
+        ("curve", 0x0001) => "NIST P-192",
+        ("curve", 0x0002) => "NIST P-224",
+        ("curve", 0x0010) => "BN P-256",
+        ("curve", 0x0011) => "BN P-638",
+        ("curve", 0x0020) => "SM2 P-256",
+        ("curve", _) => "of no name",
+        (_, 0x0003) => "TDES",
+        (_, 0x0008) => "KEYEDHASH",
+        (_, 0x0012) => "SM3-256",
+        (_, 0x0013) => "SM4",
+        (_, 0x0015) => "RSAES",
+        (_, 0x0016) => "RSAPSS",
+        (_, 0x0017) => "OAEP",
+        (_, 0x001A) => "ECDAA",
+        (_, 0x001B) => "SM2",
+        (_, 0x001C) => "ECSCHNORR",
+        (_, 0x0025) => "SYMCIPHER",
+        (_, 0x0026) => "CAMELLIA",
+        (_, 0x0027) => "SHA3-256",
+        (_, 0x0028) => "SHA3-384",
+        (_, 0x0029) => "SHA3-512",
+        (_, 0x0040) => "CTR",
+        (_, 0x0041) => "OFB",
+        (_, 0x0042) => "CBC",
+        (_, 0x0044) => "ECB",
+        _ => "of no name",
+    }
+}
+
 /// Above any TPM2B_PUBLIC: an RSA-4096 key with a policy takes about 600 bytes.
 const MAX_PUBLIC: usize = 2048;
 /// The largest digest.
@@ -234,10 +266,9 @@ fn read_rsa(r: &mut Reader<'_>) -> Result<KeyMaterial, KeyError> {
         other => other,
     };
     let modulus = r.sized_u16_be(MAX_MODULUS, "the modulus")?;
-    let declared = usize::from(bits >> 3);
-    if declared != modulus.len() {
+    if usize::from(bits) != modulus.len().saturating_mul(8) {
         return Err(KeyError::Length {
-            declared,
+            declared: usize::from(bits >> 3),
             found: modulus.len(),
         });
     }

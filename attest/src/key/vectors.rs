@@ -12,8 +12,8 @@ use aws_lc_rs::encoding::AsDer;
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::rsa::KeySize;
 use aws_lc_rs::signature::{
-    self as aws, ECDSA_P256_SHA256_FIXED_SIGNING, ECDSA_P384_SHA384_FIXED_SIGNING, EcdsaKeyPair, KeyPair,
-    RsaKeyPair,
+    self as aws, ECDSA_P256_SHA256_FIXED_SIGNING, ECDSA_P384_SHA384_FIXED_SIGNING,
+    ECDSA_P521_SHA512_FIXED_SIGNING, EcdsaKeyPair, KeyPair, RsaKeyPair,
 };
 
 use super::{AttestationKey, Attributes, KeyMaterial};
@@ -29,6 +29,7 @@ pub(crate) const AES_128_CFB: [u8; 6] = [0x00, 0x06, 0x00, 0x80, 0x00, 0x43];
 pub(crate) const RSASSA_SHA256: [u8; 4] = [0x00, 0x14, 0x00, 0x0b];
 pub(crate) const ECDSA_SHA256: [u8; 4] = [0x00, 0x18, 0x00, 0x0b];
 pub(crate) const ECDSA_SHA384: [u8; 4] = [0x00, 0x18, 0x00, 0x0c];
+pub(crate) const ECDSA_SHA512: [u8; 4] = [0x00, 0x18, 0x00, 0x0d];
 
 /// A public area in the making; every field can be wrong.
 #[derive(Clone)]
@@ -60,10 +61,10 @@ impl Draft {
 
     pub(crate) fn ec(curve: u16, x: &[u8], y: &[u8]) -> Draft {
         let rest = [&curve.to_be_bytes()[..], &NULL, &sized(x), &sized(y)].concat();
-        let scheme = if curve == 0x0004 {
-            ECDSA_SHA384
-        } else {
-            ECDSA_SHA256
+        let scheme = match curve {
+            0x0004 => ECDSA_SHA384,
+            0x0005 => ECDSA_SHA512,
+            _ => ECDSA_SHA256,
         }
         .to_vec();
         Draft {
@@ -80,7 +81,14 @@ impl Draft {
         match material {
             // A TPM writes the usual exponent as zero.
             KeyMaterial::Rsa { modulus, .. } => Draft::rsa(modulus, 0),
-            KeyMaterial::Ec { curve, x, y } => Draft::ec(if curve.field_len() == 32 { 3 } else { 4 }, x, y),
+            KeyMaterial::Ec { curve, x, y } => {
+                let id = match curve {
+                    super::Curve::P256 => 3,
+                    super::Curve::P384 => 4,
+                    super::Curve::P521 => 5,
+                };
+                Draft::ec(id, x, y)
+            }
         }
     }
 
@@ -147,8 +155,13 @@ impl Signer {
         KEY.get_or_init(|| Signer::Ec(EcdsaKeyPair::generate(&ECDSA_P384_SHA384_FIXED_SIGNING).unwrap()))
     }
 
-    pub(crate) fn all() -> [&'static Signer; 3] {
-        [Signer::rsa(), Signer::p256(), Signer::p384()]
+    pub(crate) fn p521() -> &'static Signer {
+        static KEY: OnceLock<Signer> = OnceLock::new();
+        KEY.get_or_init(|| Signer::Ec(EcdsaKeyPair::generate(&ECDSA_P521_SHA512_FIXED_SIGNING).unwrap()))
+    }
+
+    pub(crate) fn all() -> [&'static Signer; 4] {
+        [Signer::rsa(), Signer::p256(), Signer::p384(), Signer::p521()]
     }
 
     pub(crate) fn material(&self) -> KeyMaterial {
@@ -180,7 +193,11 @@ impl Signer {
             Signer::Ec(key) => {
                 let signature = key.sign(&rng, message).unwrap();
                 let (r, s) = signature.as_ref().split_at(signature.as_ref().len() / 2);
-                let scheme = if r.len() == 48 { ECDSA_SHA384 } else { ECDSA_SHA256 };
+                let scheme = match r.len() {
+                    48 => ECDSA_SHA384,
+                    66 => ECDSA_SHA512,
+                    _ => ECDSA_SHA256,
+                };
                 [&scheme[..], &sized(r), &sized(s)].concat()
             }
         }
