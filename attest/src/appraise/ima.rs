@@ -3,7 +3,7 @@
 use super::{shown, some_of};
 use crate::claims::{BootAggregate, ImaClaims};
 use crate::finding::{Code, Finding, FindingList};
-use crate::ima::{self, BOOT_AGGREGATE, IMA_PCR, ImaEntry, ReplayedImaLog, Template};
+use crate::ima::{self, BOOT_AGGREGATE, IMA_PCR, ImaEntry, ReplayedImaLog};
 use crate::policy::{ImaReference, Judgement, Policy};
 use crate::quote::QuotedPcrs;
 
@@ -138,14 +138,11 @@ fn ima_entry(
     }
     let Some(fields) = entry.fields else {
         if reference.is_some() {
-            let Template::Unknown(name) = entry.template else {
-                return;
-            };
             add(
                 Code::ImaTemplateUnknown,
                 b"",
                 Some("ima, ima-ng or ima-sig".to_owned()),
-                Some(shown(name)),
+                Some(shown(entry.template.name())),
             );
         }
         return;

@@ -1,52 +1,84 @@
 //! One entry of the list: its template, its fields, and what it extends.
 
+use aws_lc_rs::digest::{self, Digest};
+
+use super::template::{Field, Template};
 use crate::pcr::HashAlg;
 use crate::reader::{ReadError, Reader};
 
 /// Size of the name in the old `ima` template's digest: IMA_EVENT_NAME_LEN_MAX + 1, padded with zeros.
-const OLD_NAME: [u8; 256] = [0; 256];
+pub(super) const OLD_NAME: usize = 256;
+const OLD_PADDING: [u8; OLD_NAME] = [0; OLD_NAME];
 /// Longest path: PATH_MAX.
 const MAX_PATH: usize = 4096;
-/// Longest digest field: a name of an algorithm, `:`, NUL and SHA-512's 64 bytes.
-const MAX_DIGEST: usize = 128;
-/// Longest signature: a Linux extended attribute holds 64 KiB.
-const MAX_SIGNATURE: usize = 64 * 1024;
+/// Longest digest field: `verity:`, a name of an algorithm (CRYPTO_MAX_ALG_NAME is 128), `:`, NUL and SHA-512's 64 bytes.
+const MAX_DIGEST: usize = 256;
+/// Longest signature and longest sum of extended attributes: an attribute holds 64 KiB, and a handful is protected.
+const MAX_ATTRIBUTES: usize = 1024 * 1024;
+/// Longest template data: a path of 4 KiB and extended attributes of 64 KiB; `ima-buf` entries carry kexec command
+/// lines, keys and policies, and 1 MiB leaves room for all.
+pub(super) const MAX_DATA: usize = 1024 * 1024;
 
-/// How an entry is laid out.
+/// What a digest is of. Only the templates `ima-ngv2` and `ima-sigv2` tell; the older ones measure contents only.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Template<'a> {
-    /// `ima`: SHA-1 or MD5 digest and name.
-    Ima,
-    /// `ima-ng`: digest with its algorithm, and path.
-    ImaNg,
-    /// `ima-sig`: the same, and the file's signature.
-    ImaSig,
-    /// Another one; its name as written. It extends, but what it says is not understood.
-    Unknown(&'a [u8]),
+pub enum DigestKind {
+    /// The file's content.
+    Content,
+    /// The root of fs-verity's Merkle tree: another digest of the same file, by another computation.
+    Verity,
+    /// A kind that is not known here.
+    Unknown,
 }
 
-impl<'a> Template<'a> {
-    pub(super) fn of(name: &'a [u8]) -> Self {
-        match name {
-            b"ima" => Self::Ima,
-            b"ima-ng" => Self::ImaNg,
-            b"ima-sig" => Self::ImaSig,
-            other => Self::Unknown(other),
-        }
-    }
+/// A signature appended to the file itself (kernel modules, kexec images), as `ima-modsig` logs it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Appended<'a> {
+    /// Algorithm of the digest without the signature.
+    pub algorithm: &'a [u8],
+    /// Digest of the file without the signature.
+    pub digest: &'a [u8],
+    /// PKCS#7 SignedData, unverified.
+    pub signature: &'a [u8],
+}
+
+/// The file's metadata, as `evm-sig` logs it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Metadata<'a> {
+    /// EVM's portable signature, unverified: it covers the inode's filesystem as well, which no list tells.
+    pub signature: &'a [u8],
+    /// Names of the protected attributes, joined by `|`.
+    pub xattr_names: &'a [u8],
+    /// Their lengths, four bytes each.
+    pub xattr_lengths: &'a [u8],
+    /// Their values, one behind the other.
+    pub xattr_values: &'a [u8],
+    /// The owner.
+    pub uid: Option<u32>,
+    /// The group.
+    pub gid: Option<u32>,
+    /// The mode.
+    pub mode: Option<u16>,
 }
 
 /// What an understood entry says was measured.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Fields<'a> {
-    /// Name of the digest's algorithm, as the kernel writes it; `sha1` for the template `ima`.
+    /// What the digest is of.
+    pub kind: DigestKind,
+    /// Name of the digest's algorithm, as the kernel writes it; `sha1` or `md5` by its length for the field `d`.
     pub algorithm: &'a [u8],
-    /// Digest of the file.
+    /// Digest of the file or buffer.
     pub digest: &'a [u8],
-    /// Path as the kernel saw it: bytes, not always UTF-8.
+    /// Path as the kernel saw it, or the name of an event: bytes, not always UTF-8.
     pub path: &'a [u8],
-    /// The file's signature, empty if it has none.
+    /// The file's signature attribute, empty if it has none.
     pub signature: &'a [u8],
+    /// The data itself, where the template has it: a key, a command line, critical data.
+    pub buffer: Option<&'a [u8]>,
+    /// A signature appended to the file.
+    pub appended: Option<Appended<'a>>,
+    /// The file's metadata.
+    pub metadata: Option<Metadata<'a>>,
 }
 
 /// One entry.
@@ -60,66 +92,205 @@ pub struct ImaEntry<'a> {
     pub template: Template<'a>,
     /// The kernel could not know what it measured: every bank was extended with ones. Nothing in it is authentic.
     pub violation: bool,
-    /// The kernel's SHA-1 of the template data. Only used where there is no data.
-    pub(super) sha1: [u8; 20],
+    /// The kernel's printed digest of the template data. Only used where there is no data.
+    pub(super) printed: Printed,
     /// The template data as the kernel writes it in the binary list; none for an unknown template in a text list.
     pub(super) data: Option<&'a [u8]>,
-    /// Its fields, if the template is understood.
+    /// Its fields, if the template is understood and has a digest and a name.
     pub fields: Option<Fields<'a>>,
 }
 
+/// The template digest that stands in the list: SHA-1, or another bank's in `..._measurements_sha256` and its like.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Printed {
+    bytes: [u8; 64],
+    len: usize,
+}
+
+impl Printed {
+    pub(super) fn new(bytes: &[u8]) -> Self {
+        let mut printed = Self {
+            bytes: [0; 64],
+            len: bytes.len().min(64),
+        };
+        for (to, from) in printed.bytes.iter_mut().zip(bytes) {
+            *to = *from;
+        }
+        printed
+    }
+
+    pub(super) fn as_slice(&self) -> &[u8] {
+        self.bytes.get(..self.len).unwrap_or_default()
+    }
+
+    pub(super) fn is_zero(&self) -> bool {
+        self.bytes == [0; 64]
+    }
+}
+
 impl ImaEntry<'_> {
-    /// What it extends into a bank; none if a text list does not tell (an unknown template, in a bank other than SHA-1).
+    /// The digest of its template data, for a violation as well; none if a text list does not tell (an unknown template,
+    /// in a bank other than the printed digest's).
+    pub(super) fn digest(&self, bank: HashAlg) -> Option<Digest> {
+        match self.data {
+            Some(data) if self.template.is_old() => {
+                // The name is hashed with zeros to its greatest length, and without the length before it.
+                let path = self.fields.map_or(&[][..], |fields| fields.path);
+                let front = data.len().checked_sub(path.len())?.checked_sub(4)?;
+                let mut context = digest::Context::new(bank.algorithm());
+                context.update(data.get(..front)?);
+                context.update(path);
+                context.update(OLD_PADDING.get(path.len()..)?);
+                Some(context.finish())
+            }
+            Some(data) => Some(digest::digest(bank.algorithm(), data)),
+            None if self.printed.len == bank.digest_len() => {
+                Digest::import_less_safe(self.printed.as_slice(), bank.algorithm()).ok()
+            }
+            None => None,
+        }
+    }
+
+    /// What it extends into a bank, as kernels do since 5.8; none where [`Self::digest`] has none.
     pub fn measured(&self, bank: HashAlg) -> Option<Vec<u8>> {
         if self.violation {
             return Some(vec![0xff; bank.digest_len()]);
         }
-        match (self.template, &self.fields, self.data) {
-            (Template::Ima, Some(fields), _) => {
-                let padding = OLD_NAME.get(fields.path.len()..).unwrap_or_default();
-                Some(bank.digest_parts(&[fields.digest, fields.path, padding]))
-            }
-            (_, _, Some(data)) => Some(bank.digest(data)),
-            (_, _, None) => (bank == HashAlg::Sha1).then(|| self.sha1.to_vec()),
-        }
+        self.digest(bank).map(|digest| digest.as_ref().to_vec())
     }
 }
 
 /// Splits template data. The forms are the kernel's (security/integrity/ima/ima_template_lib.c): each field behind its
-/// length, the digest as `algorithm:` NUL digest, the path with its NUL.
-pub(super) fn fields<'a>(template: Template<'_>, data: &'a [u8]) -> Result<Option<Fields<'a>>, ReadError> {
-    let mut reader = Reader::new(data);
-    let found = match template {
-        Template::Unknown(_) => return Ok(None),
-        Template::Ima => {
-            let digest = reader.take(20, "the file's digest")?;
-            let path = reader.sized_u32_le(OLD_NAME.len(), "the file's name")?;
-            Fields {
-                algorithm: b"sha1",
-                digest,
-                path,
-                signature: &[],
-            }
-        }
-        Template::ImaNg | Template::ImaSig => {
-            let digest = reader.sized_u32_le(MAX_DIGEST, "the file's digest")?;
-            let path = reader.sized_u32_le(MAX_PATH, "the file's path")?;
-            let signature = if template == Template::ImaSig {
-                reader.sized_u32_le(MAX_SIGNATURE, "the file's signature")?
-            } else {
-                &[]
-            };
-            let (algorithm, digest) = split_digest(digest);
-            Fields {
-                algorithm,
-                digest,
-                path: path.strip_suffix(b"\0").unwrap_or(path),
-                signature,
-            }
-        }
+/// length, the digest as `algorithm:` NUL digest, names with their NUL.
+pub(super) fn fields<'a>(
+    template: &Template<'_>,
+    mut reader: Reader<'a>,
+) -> Result<Option<Fields<'a>>, ReadError> {
+    if template.is_old() {
+        let size = old_digest_len(&reader);
+        let digest = reader.take(size, "the file's digest")?;
+        let path = reader.sized_u32_le(OLD_NAME, "the file's name")?;
+        reader.finish("the entry's template data")?;
+        return Ok(Some(Fields {
+            algorithm: weak_algorithm(digest),
+            digest,
+            ..nameless(path)
+        }));
+    }
+    let (mut found, mut named, mut digested) = (nameless(&[]), false, false);
+    let mut appended = Appended {
+        algorithm: &[],
+        digest: &[],
+        signature: &[],
     };
-    reader.finish("an IMA entry")?;
-    Ok(Some(found))
+    let mut metadata = Metadata::default();
+    for field in template.fields() {
+        match field {
+            Field::Digest => {
+                let digest = reader.sized_u32_le(MAX_DIGEST, "the file's digest")?;
+                (found.algorithm, found.digest) = (weak_algorithm(digest), digest);
+                digested = true;
+            }
+            Field::DigestNg => {
+                let digest = reader.sized_u32_le(MAX_DIGEST, "the file's digest")?;
+                (found.algorithm, found.digest) = split_digest(digest);
+                digested = true;
+            }
+            Field::DigestNgV2 => {
+                let digest = reader.sized_u32_le(MAX_DIGEST, "the file's digest")?;
+                let (front, digest) = split_digest(digest);
+                let (kind, algorithm) = split_once(front, b':').unwrap_or((&[], front));
+                found.kind = match kind {
+                    b"ima" => DigestKind::Content,
+                    b"verity" => DigestKind::Verity,
+                    _ => DigestKind::Unknown,
+                };
+                (found.algorithm, found.digest) = (algorithm, digest);
+                digested = true;
+            }
+            Field::Name | Field::NameNg => {
+                let path = reader.sized_u32_le(MAX_PATH, "the file's path")?;
+                found.path = path.strip_suffix(b"\0").unwrap_or(path);
+                named = true;
+            }
+            Field::Signature => {
+                found.signature = reader.sized_u32_le(MAX_ATTRIBUTES, "the file's signature")?;
+            }
+            Field::Buffer => found.buffer = Some(reader.sized_u32_le(MAX_DATA, "the measured data")?),
+            Field::DigestModsig => {
+                let digest = reader.sized_u32_le(MAX_DIGEST, "the digest without the appended signature")?;
+                (appended.algorithm, appended.digest) = split_digest(digest);
+            }
+            Field::Modsig => {
+                appended.signature = reader.sized_u32_le(MAX_DATA, "the appended signature")?;
+            }
+            Field::EvmSignature => {
+                metadata.signature = reader.sized_u32_le(MAX_ATTRIBUTES, "the EVM signature")?;
+            }
+            Field::XattrNames => {
+                let names = reader.sized_u32_le(MAX_ATTRIBUTES, "the names of extended attributes")?;
+                metadata.xattr_names = names.strip_suffix(b"\0").unwrap_or(names);
+            }
+            Field::XattrLengths => {
+                metadata.xattr_lengths =
+                    reader.sized_u32_le(MAX_ATTRIBUTES, "the lengths of extended attributes")?;
+            }
+            Field::XattrValues => {
+                metadata.xattr_values =
+                    reader.sized_u32_le(MAX_ATTRIBUTES, "the values of extended attributes")?;
+            }
+            Field::Uid => metadata.uid = number(&mut reader, "the file's owner")?.map(u32::from_le_bytes),
+            Field::Gid => metadata.gid = number(&mut reader, "the file's group")?.map(u32::from_le_bytes),
+            Field::Mode => metadata.mode = number(&mut reader, "the file's mode")?.map(u16::from_le_bytes),
+        }
+    }
+    if !template.is_known() {
+        return Ok(None);
+    }
+    reader.finish("the entry's template data")?;
+    found.appended = (!appended.signature.is_empty()).then_some(appended);
+    found.metadata = (metadata != Metadata::default()).then_some(metadata);
+    Ok((named && digested).then_some(found))
+}
+
+fn nameless(path: &[u8]) -> Fields<'_> {
+    Fields {
+        kind: DigestKind::Content,
+        algorithm: &[],
+        digest: &[],
+        path,
+        signature: &[],
+        buffer: None,
+        appended: None,
+        metadata: None,
+    }
+}
+
+/// The digest of the old template has no length before it: 20 bytes, or 16 with `ima_hash=md5`. Behind it stands the
+/// name's length, which four bytes of a path never look like.
+pub(super) fn old_digest_len(reader: &Reader<'_>) -> usize {
+    let fits = |size: usize| {
+        let mut ahead = reader.clone();
+        ahead.take(size, "").is_ok() && ahead.sized_u32_le(OLD_NAME, "").is_ok()
+    };
+    if !fits(20) && fits(16) { 16 } else { 20 }
+}
+
+/// A number of an inode: of its own size, or absent where the kernel had no file.
+fn number<const N: usize>(
+    reader: &mut Reader<'_>,
+    expected: &'static str,
+) -> Result<Option<[u8; N]>, ReadError> {
+    let size = reader.count_u32_le(N, expected)?;
+    let mut inner = reader.sub(size, expected)?;
+    if inner.is_empty() {
+        return Ok(None);
+    }
+    inner.array(expected).map(Some)
+}
+
+fn weak_algorithm(digest: &[u8]) -> &'static [u8] {
+    if digest.len() == 16 { b"md5" } else { b"sha1" }
 }
 
 /// `sha256:` NUL digest. Without the mark there is no algorithm, and nothing can be compared with it.
@@ -129,4 +300,10 @@ fn split_digest(field: &[u8]) -> (&[u8], &[u8]) {
         Some((algorithm, rest)) => (algorithm, rest.get(2..).unwrap_or_default()),
         None => (&[], field),
     }
+}
+
+pub(super) fn split_once(bytes: &[u8], mark: u8) -> Option<(&[u8], &[u8])> {
+    let at = bytes.iter().position(|byte| *byte == mark)?;
+    let (before, behind) = bytes.split_at_checked(at)?;
+    Some((before, behind.get(1..)?))
 }

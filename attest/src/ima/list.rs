@@ -1,14 +1,14 @@
 //! A list in either form, read entry by entry.
 
-use super::entry::{self, ImaEntry, Template};
+use super::entry::{self, ImaEntry, MAX_DATA, Printed};
+use super::template::Template;
 use super::text;
+use crate::pcr::HashAlg;
 use crate::reader::{ReadError, Reader};
 
-/// Longest template name: the kernel's IMA_TEMPLATE_NAME and custom formats stay far below its 255-byte buffers.
+/// Longest template name: nine fields of `evm-sig` written out stay below it, and so does every format of 15 fields that
+/// a kernel takes (IMA_TEMPLATE_FIELD_ID_MAX_LEN is 16).
 const MAX_TEMPLATE_NAME: usize = 255;
-/// Longest template data: a path of 4 KiB and an extended attribute of 64 KiB; `ima-buf` entries carry kexec command
-/// lines and keys, and 1 MiB leaves room for all.
-const MAX_DATA: usize = 1024 * 1024;
 
 /// How a list is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -17,6 +17,8 @@ pub enum Form {
     Binary,
     /// `ascii_runtime_measurements`.
     Text,
+    /// `binary_runtime_measurements` of a big-endian machine without `ima_canonical_fmt`. It is not read.
+    BigEndian,
 }
 
 /// Why bytes are no IMA list.
@@ -27,18 +29,42 @@ pub enum ImaError {
     Read {
         /// The entry.
         entry: u64,
-        /// What was wrong.
+        /// What was wrong, with its offset.
         #[source]
         source: ReadError,
     },
     /// A line is not what the kernel prints.
-    #[error("IMA list, entry {entry} of the slice: expected {expected}")]
+    #[error("IMA list, entry {entry} of the slice, line {line}, offset {offset}: expected {expected}")]
     Line {
         /// The entry.
         entry: u64,
+        /// The line, counted from 1; a path may hold newlines, so there can be more lines than entries.
+        line: u64,
+        /// Bytes from the list's start.
+        offset: usize,
         /// What should have stood there.
         expected: &'static str,
     },
+    /// A big-endian list.
+    #[error(
+        "IMA list, offset 0: expected a little-endian PCR index; this list is big-endian. Boot with ima_canonical_fmt, or read the text list"
+    )]
+    BigEndian,
+}
+
+impl ImaError {
+    /// Where it was, in bytes from the slice's start.
+    pub fn offset(&self) -> usize {
+        match self {
+            Self::Read { source, .. } => match source {
+                ReadError::Truncated { offset, .. }
+                | ReadError::TooLarge { offset, .. }
+                | ReadError::Trailing { offset, .. } => *offset,
+            },
+            Self::Line { offset, .. } => *offset,
+            Self::BigEndian => 0,
+        }
+    }
 }
 
 /// A list, unproven.
@@ -46,18 +72,18 @@ pub enum ImaError {
 pub struct ImaList<'a> {
     bytes: &'a [u8],
     form: Form,
+    /// Bytes of the printed template digests: 20, or another bank's.
+    printed: usize,
 }
 
 impl<'a> ImaList<'a> {
-    /// Takes the bytes and sees which form they have: a binary list begins with a PCR number below 24, a text list with
-    /// a digit or a space.
+    /// Takes the bytes and sees which form they have, from the first entry alone: a text list begins with a PCR index in
+    /// decimal and a digest in hexadecimal digits, a binary list with a PCR index below 24, a digest, and a template's
+    /// name behind its length. The digest is SHA-1, or that of another bank in the lists that kernels have for each bank
+    /// (`ascii_runtime_measurements_sha256`).
     pub fn new(bytes: &'a [u8]) -> Self {
-        let form = if bytes.first().is_some_and(|byte| *byte >= b' ') {
-            Form::Text
-        } else {
-            Form::Binary
-        };
-        Self { bytes, form }
+        let (form, printed) = detect(bytes);
+        Self { bytes, form, printed }
     }
 
     /// The form it has.
@@ -75,10 +101,50 @@ impl<'a> ImaList<'a> {
         Cursor {
             reader: Reader::new(self.bytes),
             form: self.form,
+            printed: self.printed,
             number: 0,
+            line: 1,
             scratch: Vec::new(),
         }
     }
+}
+
+fn detect(bytes: &[u8]) -> (Form, usize) {
+    let sha1 = HashAlg::Sha1.digest_len();
+    if let Some(header) = text::header(bytes) {
+        return (Form::Text, header.printed.as_slice().len());
+    }
+    for order in [Form::Binary, Form::BigEndian] {
+        for bank in HashAlg::ALL {
+            if looks_like_an_entry(bytes, order, bank.digest_len()) {
+                return (order, bank.digest_len());
+            }
+        }
+    }
+    // Neither: the error that follows shall fit what it looks most like.
+    match bytes.first() {
+        Some(byte) if *byte >= b' ' => (Form::Text, sha1),
+        _ => (Form::Binary, sha1),
+    }
+}
+
+fn looks_like_an_entry(bytes: &[u8], order: Form, digest: usize) -> bool {
+    let mut reader = Reader::new(bytes);
+    let mut integer = |skip: usize| {
+        reader.take(skip, "").ok()?;
+        match order {
+            Form::BigEndian => reader.u32_be("").ok(),
+            Form::Binary | Form::Text => reader.u32_le("").ok(),
+        }
+    };
+    let pcr = integer(0).is_some_and(|pcr| pcr < 24);
+    let name = integer(digest).and_then(|length| usize::try_from(length).ok());
+    let Some(name) = name.filter(|length| pcr && (1..=MAX_TEMPLATE_NAME).contains(length)) else {
+        return false;
+    };
+    reader
+        .take(name, "")
+        .is_ok_and(|name| name.iter().all(u8::is_ascii_graphic))
 }
 
 /// Reads a list entry by entry, with one buffer for all of them.
@@ -86,7 +152,9 @@ impl<'a> ImaList<'a> {
 pub struct Cursor<'a> {
     reader: Reader<'a>,
     form: Form,
+    printed: usize,
     number: u64,
+    line: u64,
     scratch: Vec<u8>,
 }
 
@@ -102,42 +170,55 @@ impl Cursor<'_> {
         let number = self.number;
         self.number = self.number.saturating_add(1);
         match self.form {
-            Form::Binary => binary(&mut self.reader, number).map_err(|source| ImaError::Read {
+            Form::Binary => binary(&mut self.reader, number, self.printed).map_err(|source| ImaError::Read {
                 entry: number,
                 source,
             }),
             Form::Text => {
-                text::line(&mut self.reader, number, &mut self.scratch).map_err(|expected| ImaError::Line {
-                    entry: number,
-                    expected,
+                let (start, line) = (self.reader.offset(), self.line);
+                text::entry(&mut self.reader, number, &mut self.line, &mut self.scratch).map_err(|wrong| {
+                    ImaError::Line {
+                        entry: number,
+                        line,
+                        offset: start.saturating_add(wrong.at),
+                        expected: wrong.expected,
+                    }
                 })
             }
+            Form::BigEndian => Err(ImaError::BigEndian),
         }
         .map(Some)
     }
+
+    /// Bytes that were read so far.
+    pub fn offset(&self) -> usize {
+        self.reader.offset()
+    }
 }
 
-fn binary<'a>(reader: &mut Reader<'a>, number: u64) -> Result<ImaEntry<'a>, ReadError> {
+fn binary<'a>(reader: &mut Reader<'a>, number: u64, printed: usize) -> Result<ImaEntry<'a>, ReadError> {
     let pcr = reader.u32_le("the PCR index")?;
-    let sha1 = reader.array::<20>("the template digest")?;
+    let printed = Printed::new(reader.take(printed, "the template digest")?);
     let template = Template::of(reader.sized_u32_le(MAX_TEMPLATE_NAME, "the template's name")?);
-    let data = if template == Template::Ima {
+    let mut inner = if template.is_old() {
         // The old template has no length before its data: a bare digest, then the name behind its length.
         let mut ahead = reader.clone();
-        ahead.take(20, "the file's digest")?;
-        let name = ahead.sized_u32_le(256, "the file's name")?;
-        reader.take(name.len().saturating_add(24), "the template data")?
+        ahead.take(entry::old_digest_len(reader), "the file's digest")?;
+        ahead.sized_u32_le(entry::OLD_NAME, "the file's name")?;
+        let size = ahead.offset().saturating_sub(reader.offset());
+        reader.sub(size, "the template data")?
     } else {
-        reader.sized_u32_le(MAX_DATA, "the template data")?
+        let size = reader.count_u32_le(MAX_DATA, "the template data")?;
+        reader.sub(size, "the template data")?
     };
-    let violation = sha1 == [0; 20];
+    let fields = entry::fields(&template, inner.clone())?;
     Ok(ImaEntry {
         number,
         pcr,
         template,
-        violation,
-        sha1,
-        data: Some(data),
-        fields: entry::fields(template, data)?,
+        violation: printed.is_zero(),
+        printed,
+        data: Some(inner.rest()),
+        fields,
     })
 }

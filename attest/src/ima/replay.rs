@@ -1,5 +1,6 @@
 //! Entries to PCR 10, and the proof that a prefix of them is what the TPM signed.
 
+use super::bank::{Extended, Measured, Running};
 use super::entry::ImaEntry;
 use super::list::{ImaError, ImaList};
 use crate::pcr::{HashAlg, PcrValue};
@@ -64,6 +65,7 @@ pub struct ReplayedImaLog<'a> {
     uncovered: u64,
     listed: u64,
     pcr10: Vec<PcrValue>,
+    by_sha1_alone: bool,
 }
 
 impl Start {
@@ -89,70 +91,121 @@ impl Start {
 impl<'a> ImaList<'a> {
     /// Goes on only if a prefix of the list explains the quoted PCR 10.
     ///
+    /// Kernels since 5.8 extend each bank with that bank's own digest of the template data. Older ones, and newer ones in
+    /// a bank whose algorithm they lack, extend it with the SHA-1 digest and zeros. That is understood as well, for a
+    /// whole list only and for each bank from its first entry to its last; [`ReplayedImaLog::by_sha1_alone`] then says that
+    /// nothing better than SHA-1 proves the list. Taking both forms gives an attacker nothing: a value that was extended
+    /// with a bank's own digests is explained by padded ones only if each of those digests ends in zeros.
+    ///
     /// # Errors
     /// It does not parse to its end, or no prefix leads there.
     pub fn replay(self, start: &Start, quoted: &QuotedPcrs) -> Result<ReplayedImaLog<'a>, ImaReplayError> {
-        let mut banks: Vec<Running<'_>> = Vec::new();
-        for signed in quoted.values().iter().filter(|value| value.index == IMA_PCR) {
+        let mut signed: Vec<(&PcrValue, &PcrValue)> = Vec::new();
+        for value in quoted.values().iter().filter(|value| value.index == IMA_PCR) {
             let from = start
                 .pcr10
                 .iter()
-                .find(|value| value.bank == signed.bank && value.index == IMA_PCR);
-            let from = from.ok_or(ImaReplayError::NoStart(signed.bank))?;
-            banks.push(Running {
-                bank: signed.bank,
-                now: from.digest.clone(),
-                signed: &signed.digest,
-            });
+                .find(|from| from.bank == value.bank && from.index == IMA_PCR);
+            signed.push((value, from.ok_or(ImaReplayError::NoStart(value.bank))?));
         }
-        let Some(first_bank) = banks.first() else {
+        let Some((first, _)) = signed.first() else {
             return Err(ImaReplayError::NotQuoted);
         };
-        let (bank, signed) = (first_bank.bank, first_bank.signed);
-
-        let mut covered = there(&banks).then_some(0_u64);
-        let (mut read, mut listed) = (0_u64, 0_u64);
-        let mut cursor = self.cursor();
-        while let Some(entry) = cursor.next_entry()? {
-            read = read.saturating_add(1);
-            if entry.pcr != u32::from(IMA_PCR) {
-                continue;
+        let forms = |forms: &'static [Extended]| -> Vec<Running<'_>> {
+            let mut all = Vec::new();
+            for (to, from) in &signed {
+                let of = |form: &Extended| Running::new(to.bank, *form, &from.digest, &to.digest);
+                all.extend(forms.iter().map(of));
             }
-            listed = read;
-            if covered.is_some() {
-                continue;
-            }
-            for running in &mut banks {
-                running.extend(&entry, start.entries)?;
-            }
-            covered = there(&banks).then_some(read);
+            all
+        };
+        let banks: Vec<HashAlg> = signed.iter().map(|(value, _)| value.bank).collect();
+        let mut native = forms(&[Extended::Native]);
+        let mut walk = self.walk(&mut native, &banks, start.entries)?;
+        let mut by_sha1_alone = banks.iter().all(|bank| *bank == HashAlg::Sha1);
+        if walk.covered.is_none() && start.entries == 0 && !by_sha1_alone {
+            let mut padded = forms(&[Extended::Native, Extended::Padded, Extended::PaddedButViolations]);
+            walk = self.walk(&mut padded, &banks, start.entries)?;
+            by_sha1_alone = walk.covered.is_some()
+                && banks.iter().all(|bank| {
+                    let native =
+                        |running: &&Running<'_>| running.bank == *bank && running.form == Extended::Native;
+                    *bank == HashAlg::Sha1 || !padded.iter().filter(native).any(Running::is_there)
+                });
         }
-        let Some(covered) = covered else {
-            let replayed = banks
-                .first()
-                .map(|running| hex::encode(&running.now))
-                .unwrap_or_default();
+        let Some(covered) = walk.covered else {
             return Err(ImaReplayError::Mismatch {
-                bank,
-                quoted: hex::encode(signed),
-                replayed,
-                entries: read,
+                bank: first.bank,
+                quoted: hex::encode(&first.digest),
+                replayed: native.first().map(Running::hex).unwrap_or_default(),
+                entries: walk.read,
             });
         };
         Ok(ReplayedImaLog {
             list: self,
             first: start.entries,
             covered: start.entries.saturating_add(covered),
-            uncovered: read.saturating_sub(covered),
-            listed: start.entries.saturating_add(listed.max(covered)),
-            pcr10: quoted
-                .values()
-                .iter()
-                .filter(|value| value.index == IMA_PCR)
-                .cloned()
-                .collect(),
+            uncovered: walk.read.saturating_sub(covered),
+            listed: start.entries.saturating_add(walk.listed.max(covered)),
+            pcr10: signed.iter().map(|(value, _)| (*value).clone()).collect(),
+            by_sha1_alone,
         })
     }
+
+    /// Extends until every bank is where it was signed in one of its forms; reads on to the end, so that what follows
+    /// parses as well.
+    fn walk(
+        &self,
+        running: &mut [Running<'_>],
+        banks: &[HashAlg],
+        before: u64,
+    ) -> Result<Walk, ImaReplayError> {
+        let there = |running: &[Running<'_>]| {
+            banks.iter().all(|bank| {
+                running
+                    .iter()
+                    .any(|running| running.bank == *bank && running.is_there())
+            })
+        };
+        let mut walk = Walk {
+            covered: there(running).then_some(0),
+            read: 0,
+            listed: 0,
+        };
+        let mut cursor = self.cursor();
+        while let Some(entry) = cursor.next_entry()? {
+            walk.read = walk.read.saturating_add(1);
+            if entry.pcr != u32::from(IMA_PCR) {
+                continue;
+            }
+            walk.listed = walk.read;
+            if walk.covered.is_some() {
+                continue;
+            }
+            let mut measured = Measured::new(&entry);
+            for running in running.iter_mut() {
+                if running.extend(&mut measured).is_none() {
+                    return Err(ImaReplayError::UnknownInText {
+                        entry: before.saturating_add(entry.number),
+                        template: String::from_utf8_lossy(entry.template.name()).into_owned(),
+                        bank: running.bank,
+                    });
+                }
+            }
+            walk.covered = there(running).then_some(walk.read);
+        }
+        Ok(walk)
+    }
+}
+
+/// How far a walk came.
+struct Walk {
+    /// Entries up to where every bank was as signed.
+    covered: Option<u64>,
+    /// Entries in the slice.
+    read: u64,
+    /// Entries up to the last one for PCR 10.
+    listed: u64,
 }
 
 impl ReplayedImaLog<'_> {
@@ -176,6 +229,12 @@ impl ReplayedImaLog<'_> {
         self.listed
     }
 
+    /// Whether only SHA-1 ties the list to the quote: no other bank was quoted, or the kernel extended the others with
+    /// padded SHA-1 digests. Two entries can be made that share one.
+    pub fn by_sha1_alone(&self) -> bool {
+        self.by_sha1_alone
+    }
+
     /// PCR 10 after the covered entries, as signed.
     pub fn pcr10(&self) -> &[PcrValue] {
         &self.pcr10
@@ -193,32 +252,4 @@ impl ReplayedImaLog<'_> {
             look(number, &entry);
         }
     }
-}
-
-struct Running<'q> {
-    bank: HashAlg,
-    now: Vec<u8>,
-    signed: &'q [u8],
-}
-
-impl Running<'_> {
-    fn extend(&mut self, entry: &ImaEntry<'_>, before: u64) -> Result<(), ImaReplayError> {
-        let Some(measured) = entry.measured(self.bank) else {
-            let template = match entry.template {
-                super::Template::Unknown(name) => String::from_utf8_lossy(name).into_owned(),
-                _ => String::new(),
-            };
-            return Err(ImaReplayError::UnknownInText {
-                entry: before.saturating_add(entry.number),
-                template,
-                bank: self.bank,
-            });
-        };
-        self.bank.extend(&mut self.now, &measured);
-        Ok(())
-    }
-}
-
-fn there(banks: &[Running<'_>]) -> bool {
-    banks.iter().all(|running| running.now == running.signed)
 }

@@ -1,124 +1,291 @@
-//! One line of `ascii_runtime_measurements`, turned into the template data that it was printed from.
+//! One entry of `ascii_runtime_measurements`, turned into the template data that it was printed from.
 //!
-//! The kernel prints each field behind one space and escapes nothing. Spaces in a path were measured as underscores
-//! (except in the old `ima` template, where the path is the last field anyway). A newline in a path is printed as it is:
-//! a line that does not begin like an entry therefore belongs to the one before it. Whatever this guesses wrongly does
-//! not replay.
+//! The kernel prints each field behind one space and escapes nothing. Spaces in a path were measured as underscores, so
+//! fields can be told apart; kernels before 3.13 printed them, which is understood as well, since only a path can hold
+//! them. A newline in a path is printed as it is: a line that does not begin like an entry therefore belongs to the one
+//! before it. An empty field leaves its space. Whatever this guesses wrongly does not replay.
 
-use super::entry::{self, ImaEntry, Template};
+use super::entry::{self, ImaEntry, Printed};
+use super::template::{Field, Template};
+use crate::pcr::HashAlg;
 use crate::reader::Reader;
 
-/// Reads one entry; `scratch` holds its template data. The error says what was expected.
-pub(super) fn line<'a: 's, 's>(
+/// What should have stood where in an entry's text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Wrong {
+    /// Bytes from the entry's beginning.
+    pub(super) at: usize,
+    pub(super) expected: &'static str,
+}
+
+/// What stands before an entry's fields.
+pub(super) struct Header<'a> {
+    pub(super) pcr: u32,
+    pub(super) printed: Printed,
+    /// From the template's name on.
+    rest: &'a [u8],
+}
+
+/// Reads one entry; `scratch` holds its template data.
+pub(super) fn entry<'a: 's, 's>(
     reader: &mut Reader<'a>,
     number: u64,
+    lines: &mut u64,
     scratch: &'s mut Vec<u8>,
-) -> Result<ImaEntry<'s>, &'static str> {
+) -> Result<ImaEntry<'s>, Wrong> {
     let rest = reader.clone().rest();
-    let length = line_length(rest).ok_or("a line with a newline at its end")?;
-    let line = reader.take(length, "a line").map_err(|_| "a line")?;
-    reader.take(1, "a newline").map_err(|_| "a newline")?;
+    let header = header(rest).ok_or(Wrong {
+        at: 0,
+        expected: "a PCR index, a template digest in hexadecimal digits, and a template's name",
+    })?;
+    let (length, newlines) = extent(rest).ok_or(Wrong {
+        at: rest.len(),
+        expected: "a newline behind the entry",
+    })?;
+    *lines = lines.saturating_add(newlines);
+    let whole = reader.take(length, "").map_err(|_| Wrong {
+        at: 0,
+        expected: "a line",
+    })?;
+    let _newline = reader.take(1, "");
 
-    let (pcr, sha1, line) =
-        header(line).ok_or("a PCR index, a SHA-1 template digest in hex, and a template's name")?;
-    let (name, line) = split_once(line, b' ').unwrap_or((line, &[]));
+    // What stands before the name is as long as what `header` took of the whole rest.
+    let front = rest.len().saturating_sub(header.rest.len());
+    let body = whole.get(front..).unwrap_or_default();
+    let (name, text) = entry::split_once(body, b' ').map_or((body, None), |(name, text)| (name, Some(text)));
     let template = Template::of(name);
+    let at = |part: &[u8]| whole.len().saturating_sub(part.len());
     scratch.clear();
-    let data: Option<&[u8]> = match template {
-        Template::Unknown(_) => None,
-        Template::Ima => {
-            let (digest, path) = split_once(line, b' ').ok_or("a digest and a path")?;
-            push_hex(scratch, digest).ok_or("a digest in hex")?;
-            push_sized(scratch, &[path]).ok_or("a shorter path")?;
-            Some(scratch)
-        }
-        Template::ImaNg => {
-            let (digest, path) = split_once(line, b' ').ok_or("a digest and a path")?;
-            push_digest(scratch, digest)?;
-            push_sized(scratch, &[path, b"\0"]).ok_or("a shorter path")?;
-            Some(scratch)
-        }
-        Template::ImaSig => {
-            let (digest, rest) = split_once(line, b' ').ok_or("a digest, a path and a signature")?;
-            let at = rest
-                .iter()
-                .rposition(|byte| *byte == b' ')
-                .ok_or("a space before the signature")?;
-            let (path, signature) = rest.split_at_checked(at).ok_or("a path")?;
-            push_digest(scratch, digest)?;
-            push_sized(scratch, &[path, b"\0"]).ok_or("a shorter path")?;
-            let signature =
-                hex::decode(signature.get(1..).unwrap_or_default()).map_err(|_| "a signature in hex")?;
-            push_sized(scratch, &[&signature]).ok_or("a shorter signature")?;
-            Some(scratch)
-        }
+    let data: Option<&[u8]> = if template.is_known() {
+        let text = text.ok_or(Wrong {
+            at: whole.len(),
+            expected: "the template's fields, each behind a space",
+        })?;
+        fill(scratch, &template, text, at(text))?;
+        Some(scratch)
+    } else {
+        None
     };
     let fields = match data {
-        Some(data) => entry::fields(template, data).map_err(|_| "fields of the template's form")?,
+        Some(data) => entry::fields(&template, Reader::new(data)).map_err(|_| Wrong {
+            at: at(body),
+            expected: "fields no longer than the kernel makes them",
+        })?,
         None => None,
     };
     Ok(ImaEntry {
         number,
-        pcr,
+        pcr: header.pcr,
         template,
-        violation: sha1 == [0; 20],
-        sha1,
+        violation: header.printed.is_zero(),
+        printed: header.printed,
         data,
         fields,
     })
 }
 
-/// Bytes before the newline that ends the entry: the first one behind which nothing or another entry begins.
-fn line_length(rest: &[u8]) -> Option<usize> {
+/// `%2d `, the digest in hexadecimal digits, a space.
+pub(super) fn header(line: &[u8]) -> Option<Header<'_>> {
+    let line = line.strip_prefix(b" ").unwrap_or(line);
+    // Two digits at most, so that no search for the space runs far: this is tried behind every newline.
+    let (pcr, _) = entry::split_once(line.get(..3)?, b' ')?;
+    if pcr.is_empty() || !pcr.iter().all(u8::is_ascii_digit) {
+        return None;
+    }
+    let line = line.get(pcr.len().checked_add(1)?..)?;
+    let pcr: u32 = std::str::from_utf8(pcr).ok()?.parse().ok()?;
+    for bank in HashAlg::ALL {
+        let digits = bank.digest_len().saturating_mul(2);
+        if line.get(digits) != Some(&b' ') {
+            continue;
+        }
+        let (digest, rest) = line.split_at_checked(digits)?;
+        let mut bytes = [0; 64];
+        let bytes = bytes.get_mut(..bank.digest_len())?;
+        decode(digest, bytes)?;
+        return Some(Header {
+            pcr,
+            printed: Printed::new(bytes),
+            rest: rest.get(1..)?,
+        });
+    }
+    None
+}
+
+/// Bytes before the newline that ends the entry, and the newlines up to it: the first one behind which nothing or
+/// another entry begins.
+fn extent(rest: &[u8]) -> Option<(usize, u64)> {
+    let mut newlines = 0_u64;
     rest.iter()
         .enumerate()
         .filter(|(_, byte)| **byte == b'\n')
         .map(|(at, _)| at)
         .find(|at| {
+            newlines = newlines.saturating_add(1);
             let behind = at
                 .checked_add(1)
                 .and_then(|next| rest.get(next..))
                 .unwrap_or_default();
             behind.is_empty() || header(behind).is_some()
         })
+        .map(|at| (at, newlines))
 }
 
-/// `%2d `, 40 hex digits, a space.
-fn header(line: &[u8]) -> Option<(u32, [u8; 20], &[u8])> {
-    let line = line.strip_prefix(b" ").unwrap_or(line);
-    // Two digits at most, so that no search for the space runs far: this is tried behind every newline.
-    let (pcr, _) = split_once(line.get(..3)?, b' ').filter(|(pcr, _)| pcr.iter().all(u8::is_ascii_digit))?;
-    let line = line.get(pcr.len().checked_add(1)?..)?;
-    let pcr: u32 = std::str::from_utf8(pcr).ok()?.parse().ok()?;
-    let (digest, line) = line.split_at_checked(40)?;
-    let mut sha1 = [0; 20];
-    hex::decode_to_slice(digest, &mut sha1).ok()?;
-    Some((pcr, sha1, line.strip_prefix(b" ")?))
+/// Rebuilds the template data. The name takes what the fields around it leave.
+fn fill(data: &mut Vec<u8>, template: &Template<'_>, text: &[u8], start: usize) -> Result<(), Wrong> {
+    let mut left = template.fields().count();
+    let (mut text, mut at) = (text, start);
+    for field in template.fields() {
+        left = left.saturating_sub(1);
+        let end = if left == 0 {
+            Some(text.len())
+        } else if field.is_name() {
+            last_spaces(text, left)
+        } else {
+            text.iter().position(|byte| *byte == b' ')
+        };
+        let end = end.ok_or(Wrong {
+            at: at.saturating_add(text.len()),
+            expected: "another field behind a space",
+        })?;
+        let (value, rest) = text.split_at_checked(end).unwrap_or((text, &[]));
+        push(data, template, field, value).map_err(|expected| Wrong { at, expected })?;
+        text = rest.get(1..).unwrap_or_default();
+        at = at.saturating_add(end).saturating_add(1);
+    }
+    Ok(())
 }
 
-/// `sha256:` hex, as the kernel measures it: `sha256:` NUL digest.
-fn push_digest(data: &mut Vec<u8>, field: &[u8]) -> Result<(), &'static str> {
-    let (algorithm, digits) = split_once(field, b':').ok_or("an algorithm and a colon before the digest")?;
-    let digest = hex::decode(digits).map_err(|_| "a digest in hex")?;
-    push_sized(data, &[algorithm, b":\0", &digest]).ok_or("a shorter digest")
+/// Where the last `count` spaces of a text begin.
+fn last_spaces(text: &[u8], count: usize) -> Option<usize> {
+    text.iter()
+        .enumerate()
+        .rev()
+        .filter(|(_, byte)| **byte == b' ')
+        .map(|(at, _)| at)
+        .nth(count.checked_sub(1)?)
 }
 
-fn push_hex(data: &mut Vec<u8>, digits: &[u8]) -> Option<()> {
-    data.extend_from_slice(&hex::decode(digits).ok()?);
+fn push(data: &mut Vec<u8>, template: &Template<'_>, field: Field, text: &[u8]) -> Result<(), &'static str> {
+    match field {
+        Field::Digest if template.is_old() => {
+            if text.len() != 40 && text.len() != 32 {
+                return Err("a digest of 40 hexadecimal digits (32 with MD5)");
+            }
+            push_hex(data, text, "a digest in hexadecimal digits")
+        }
+        Field::Name if template.is_old() => sized(data, |data| {
+            data.extend_from_slice(text);
+            Ok(())
+        }),
+        Field::Digest => sized(data, |data| {
+            push_hex(data, text, "a digest in hexadecimal digits")
+        }),
+        Field::DigestModsig if text.is_empty() => sized(data, |_| Ok(())),
+        Field::DigestNg | Field::DigestNgV2 | Field::DigestModsig => sized(data, |data| {
+            // `sha256:` hex was measured as `sha256:` NUL digest; without an algorithm as `:` NUL digest.
+            let colon = text.iter().rposition(|byte| *byte == b':');
+            let (algorithm, digits) = match colon.and_then(|at| text.split_at_checked(at)) {
+                Some((algorithm, rest)) => (algorithm, rest.get(1..).unwrap_or_default()),
+                None => (&[][..], text),
+            };
+            data.extend_from_slice(algorithm);
+            data.extend_from_slice(b":\0");
+            push_hex(
+                data,
+                digits,
+                "a digest: an algorithm, a colon, hexadecimal digits",
+            )
+        }),
+        Field::Name | Field::NameNg => sized(data, |data| {
+            data.extend_from_slice(text);
+            data.push(0);
+            Ok(())
+        }),
+        Field::XattrNames => sized(data, |data| {
+            if !text.is_empty() {
+                data.extend_from_slice(text);
+                data.push(0);
+            }
+            Ok(())
+        }),
+        Field::Signature | Field::Modsig | Field::EvmSignature => sized(data, |data| {
+            push_hex(data, text, "a signature in hexadecimal digits, or nothing")
+        }),
+        Field::Buffer | Field::XattrLengths | Field::XattrValues => sized(data, |data| {
+            push_hex(data, text, "data in hexadecimal digits, or nothing")
+        }),
+        Field::Uid | Field::Gid => sized(data, |data| {
+            if let Some(number) = decimal(text, u64::from(u32::MAX))? {
+                data.extend(number.to_le_bytes().into_iter().take(4));
+            }
+            Ok(())
+        }),
+        Field::Mode => sized(data, |data| {
+            if let Some(number) = decimal(text, u64::from(u16::MAX))? {
+                data.extend(number.to_le_bytes().into_iter().take(2));
+            }
+            Ok(())
+        }),
+    }
+}
+
+/// A field behind its length.
+fn sized(
+    data: &mut Vec<u8>,
+    fill: impl FnOnce(&mut Vec<u8>) -> Result<(), &'static str>,
+) -> Result<(), &'static str> {
+    let start = data.len();
+    data.extend_from_slice(&[0; 4]);
+    let from = data.len();
+    fill(data)?;
+    let length = data.len().saturating_sub(from);
+    let length = u32::try_from(length).map_err(|_| "a shorter field")?;
+    for (to, byte) in data.iter_mut().skip(start).zip(length.to_le_bytes()) {
+        *to = byte;
+    }
+    Ok(())
+}
+
+/// A number as `%u` prints it; nothing for a field that is absent.
+fn decimal(text: &[u8], most: u64) -> Result<Option<u64>, &'static str> {
+    let expected = "a number in decimal digits, or nothing";
+    if text.is_empty() {
+        return Ok(None);
+    }
+    let canonical = text.iter().all(u8::is_ascii_digit) && (text == b"0" || !text.starts_with(b"0"));
+    std::str::from_utf8(text)
+        .ok()
+        .and_then(|text| text.parse::<u64>().ok())
+        .filter(|number| canonical && *number <= most)
+        .map(Some)
+        .ok_or(expected)
+}
+
+/// Lower-case digits straight behind what is there already.
+fn push_hex(data: &mut Vec<u8>, digits: &[u8], expected: &'static str) -> Result<(), &'static str> {
+    if !digits.len().is_multiple_of(2) {
+        return Err(expected);
+    }
+    let from = data.len();
+    data.resize(from.saturating_add(digits.len() / 2), 0);
+    let bytes = data.get_mut(from..).unwrap_or_default();
+    decode(digits, bytes).ok_or(expected)
+}
+
+/// Only what the kernel prints: lower case.
+fn decode(digits: &[u8], bytes: &mut [u8]) -> Option<()> {
+    for (pair, byte) in digits.chunks_exact(2).zip(bytes) {
+        let &[high, low] = pair else { return None };
+        *byte = nibble(high)?.wrapping_shl(4) | nibble(low)?;
+    }
     Some(())
 }
 
-fn push_sized(data: &mut Vec<u8>, parts: &[&[u8]]) -> Option<()> {
-    let length = parts
-        .iter()
-        .try_fold(0_usize, |sum, part| sum.checked_add(part.len()))?;
-    data.extend_from_slice(&u32::try_from(length).ok()?.to_le_bytes());
-    parts.iter().for_each(|part| data.extend_from_slice(part));
-    Some(())
-}
-
-fn split_once(bytes: &[u8], mark: u8) -> Option<(&[u8], &[u8])> {
-    let at = bytes.iter().position(|byte| *byte == mark)?;
-    let (before, behind) = bytes.split_at_checked(at)?;
-    Some((before, behind.get(1..)?))
+fn nibble(digit: u8) -> Option<u8> {
+    match digit {
+        b'0'..=b'9' => Some(digit.wrapping_sub(b'0')),
+        b'a'..=b'f' => Some(digit.wrapping_sub(b'a').wrapping_add(10)),
+        _ => None,
+    }
 }

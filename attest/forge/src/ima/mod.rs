@@ -1,6 +1,7 @@
 //! An IMA measurement list: what the kernel measured since boot, and the PCR 10 that follows.
 
 pub mod entry;
+pub mod signer;
 pub mod system;
 
 use std::collections::HashSet;
@@ -10,7 +11,8 @@ use serde::{Deserialize, Serialize};
 use crate::bank::Bank;
 use crate::pcrs::Pcrs;
 
-pub use entry::{Entry, Template};
+pub use entry::{Entry, Format, Inode, Template};
+pub use signer::FileSigner;
 pub use system::typical_host;
 
 /// The PCR that IMA extends (CONFIG_IMA_MEASURE_PCR_IDX).
@@ -155,6 +157,14 @@ impl List {
     /// Extends `pcrs` by the whole list.
     pub fn extend(&self, pcrs: &mut Pcrs) {
         self.extend_first(self.entries.len(), pcrs);
+    }
+
+    /// Extends `pcrs` by the first `count` entries, as kernels before 5.8 do: SHA-1 and zeros in every bank.
+    pub fn extend_padded(&self, count: usize, pcrs: &mut Pcrs) {
+        let banks = pcrs.banks();
+        for entry in self.entries.iter().take(count) {
+            pcrs.extend(entry.pcr, &entry.extends_padded(&banks));
+        }
     }
 
     /// Extends `pcrs` by the first `count` entries.
