@@ -271,9 +271,14 @@ fn nameless(path: &[u8]) -> Fields<'_> {
 pub(super) fn old_digest_len(reader: &Reader<'_>) -> usize {
     let fits = |size: usize| {
         let mut ahead = reader.clone();
-        ahead.take(size, "").is_ok() && ahead.sized_u32_le(OLD_NAME, "").is_ok()
+        let digest = ahead.take(size, "");
+        digest.and_then(|_| ahead.sized_u32_le(OLD_NAME, ""))
     };
-    if !fits(20) && fits(16) { 16 } else { 20 }
+    if fits(20).is_err() && fits(16).is_ok_and(|name| !name.is_empty()) {
+        16
+    } else {
+        20
+    }
 }
 
 /// A number of an inode: of its own size, or absent where the kernel had no file.

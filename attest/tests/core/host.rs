@@ -36,6 +36,10 @@ pub struct Host {
     /// Entries that the quote covers; all by default.
     pub covered: Option<usize>,
     pub text: bool,
+    /// The kernel extends every bank with padded SHA-1 digests, as before 5.8.
+    pub padded: bool,
+    /// It does so but for the last entry.
+    pub mixed: bool,
     pub selection: &'static str,
     /// PCRs put to another value than boot and list lead to.
     pub force: Vec<(Bank, u8, Vec<u8>)>,
@@ -59,6 +63,8 @@ impl Host {
             ima_log: None,
             covered: None,
             text: false,
+            padded: false,
+            mixed: false,
             selection: SELECTION,
             force: Vec::new(),
         }
@@ -97,8 +103,16 @@ impl Host {
         for (index, digests) in self.boot.extends() {
             pcrs.extend(index, &digests);
         }
-        self.ima
-            .extend_first(self.covered.unwrap_or(self.ima.entries.len()), &mut pcrs);
+        let covered = self.covered.unwrap_or(self.ima.entries.len());
+        if self.mixed {
+            self.ima.extend_padded(covered - 1, &mut pcrs);
+            let last = &self.ima.entries[covered - 1];
+            pcrs.extend(last.pcr, &last.extends(&[Bank::Sha1, Bank::Sha256]));
+        } else if self.padded {
+            self.ima.extend_padded(covered, &mut pcrs);
+        } else {
+            self.ima.extend_first(covered, &mut pcrs);
+        }
         for (bank, index, value) in &self.force {
             pcrs.force(*bank, *index, value.clone());
         }

@@ -4,7 +4,7 @@ use lazaret_attest::claims::BootAggregate;
 use lazaret_attest::finding::{Code, MAX_LISTED_PER_CODE};
 use lazaret_attest::verdict::Verdict;
 use lazaret_forge::bank::Bank;
-use lazaret_forge::ima::{Entry, List, Template};
+use lazaret_forge::ima::{Entry, Format, List, Template};
 
 use crate::host::{Host, cases, expect, policy};
 
@@ -84,9 +84,9 @@ fn case_62_an_unknown_template_extends_and_is_told() {
         let mut host = Host::new();
         host.text = text;
         let policy = host.policy();
-        let mut entry = Entry::new(Template::ImaBuf, Bank::Sha256, "kernel_version", vec![1; 32]);
-        entry.attachment = b"6.1.0".to_vec();
-        host.ima.push(entry);
+        let template = Template::Custom(Format("d-ng|n-ng|what"));
+        host.ima
+            .push(Entry::new(template, Bank::Sha256, "/usr/bin/kmod", vec![1; 32]));
         expect(&host.round(&policy), Verdict::Indeterminate, &[code]);
     }
 }

@@ -9,4 +9,5 @@ mod findings;
 mod golden;
 mod ima;
 mod random;
+mod ima_templates;
 mod state;
