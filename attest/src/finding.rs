@@ -38,6 +38,13 @@ impl Finding {
         }
     }
 
+    /// About another place.
+    #[must_use]
+    pub fn subject(mut self, subject: impl Into<String>) -> Self {
+        self.subject = subject.into();
+        self
+    }
+
     /// With what would have been right.
     #[must_use]
     pub fn expected(mut self, expected: impl Into<String>) -> Self {

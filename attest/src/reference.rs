@@ -15,7 +15,7 @@ use crate::finding::{Code, Finding, FindingList};
 use crate::ima::{BOOT_AGGREGATE, IMA_PCR, ReplayedImaLog};
 use crate::key::AttestationKey;
 use crate::pcr::HashAlg;
-use crate::policy::{self, Policy};
+use crate::policy::{self, Policy, Standing};
 use crate::quote::QuotedPcrs;
 use crate::verdict::Verdict;
 use crate::verify::{prove_boot_log, prove_ima, prove_quote};
@@ -67,13 +67,14 @@ pub fn capture(from: &Capture<'_>) -> Result<Captured, Vec<Finding>> {
     // What needs no golden values is appraised before any are written: unextended PCRs, boot_aggregate, kexec.
     let bare = Policy::bare();
     let mut findings = FindingList::new(&bare);
-    appraise::pcrs(&quoted, &bare, &mut findings);
+    let mut standing = Standing::new(&bare, 0, &[]);
+    appraise::pcrs(&quoted, &bare, &mut standing, &mut findings);
     let secure_boot = boot_log
         .as_ref()
-        .map(|log| appraise::boot_log(log, &bare, &mut findings).secure_boot);
+        .map(|log| appraise::boot_log(log, &bare, &mut standing, &mut findings).secure_boot);
     let claims = ima
         .as_ref()
-        .map(|log| appraise::ima(log, &quoted, &bare, &mut findings));
+        .map(|log| appraise::ima(log, &quoted, &bare, &mut standing, &mut findings));
     let (verdict, findings) = findings.finish();
     if verdict.worst(Verdict::Warning) != Verdict::Warning {
         return Err(findings);
@@ -292,7 +293,7 @@ impl Files {
         let mut list = String::new();
         for ((path, _), digests) in &self.digests {
             for digest in digests {
-                list.push_str(&policy::line(digest, path));
+                list.push_str(&String::from_utf8_lossy(&policy::line(digest, path.as_bytes())));
             }
         }
         list

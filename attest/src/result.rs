@@ -62,6 +62,9 @@ pub struct ImaCheckpoint {
     /// SHA-256 of the attestation key's public area.
     #[serde(with = "hex_32")]
     pub key: [u8; 32],
+    /// For each component of the policy, its alternatives that explain all that was seen so far: a bit each.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub components: Vec<u64>,
 }
 
 /// 32 bytes as 64 hexadecimal digits.

@@ -28,7 +28,7 @@ use crate::claims::{Claims, QuoteClaims};
 use crate::evidence::Evidence;
 use crate::finding::{Code, Finding, FindingList};
 use crate::key::{AttestationKey, KeyError};
-use crate::policy::Policy;
+use crate::policy::{Policy, Standing};
 use crate::quote::QuotedPcrs;
 use crate::result::{AttestationResult, History, ImaCheckpoint};
 
@@ -70,7 +70,7 @@ pub fn verify(input: &Input<'_>, done: &mut dyn FnMut(Part)) -> AttestationResul
         key,
         policy,
         history,
-        now: _,
+        now,
     } = *input;
     let mut findings = FindingList::new(policy);
     let mut claims = Claims::default();
@@ -90,9 +90,13 @@ pub fn verify(input: &Input<'_>, done: &mut dyn FnMut(Part)) -> AttestationResul
     let ima = prove_ima(evidence, challenge, checkpoint, &quoted);
     done(Part::Ima);
 
-    appraise::pcrs(&quoted, policy, &mut findings);
+    let before = checkpoint.map_or(&[][..], |checkpoint| &checkpoint.components);
+    let mut standing = Standing::new(policy, now, before);
+    appraise::pcrs(&quoted, policy, &mut standing, &mut findings);
     match boot_log {
-        Ok(Some(log)) => claims.boot_log = Some(appraise::boot_log(&log, policy, &mut findings)),
+        Ok(Some(log)) => {
+            claims.boot_log = Some(appraise::boot_log(&log, policy, &mut standing, &mut findings))
+        }
         Ok(None) => appraise::no_boot_log(policy, &mut findings),
         Err(finding) => findings.add(finding),
     }
@@ -102,15 +106,21 @@ pub fn verify(input: &Input<'_>, done: &mut dyn FnMut(Part)) -> AttestationResul
     match ima {
         Ok(Some(log)) => {
             let before = findings.made();
-            claims.ima = Some(appraise::ima(&log, &quoted, policy, &mut findings));
+            claims.ima = Some(appraise::ima(&log, &quoted, policy, &mut standing, &mut findings));
+            // Files may belong to a component that no valid alternative explains whole.
+            standing.tell(&mut findings);
             if findings.made() == before {
-                clean_to = Some(checkpoint_at(&log, &quoted, key));
+                clean_to = Some(checkpoint_at(&log, &quoted, key, &standing));
             }
             appraise::ima_lag(&log, listed, policy, &mut findings);
             listed = listed.max(log.listed());
         }
-        Ok(None) => appraise::no_ima(policy, &mut findings),
+        Ok(None) => {
+            appraise::no_ima(policy, &mut findings);
+            standing.tell(&mut findings);
+        }
         Err(finding) => {
+            standing.tell(&mut findings);
             // What could not be proven leaves nothing to go on from: the next challenge asks for the whole list.
             clean_to = None;
             full_list_needed = finding.code == Code::ImaFullListNeeded;
@@ -122,7 +132,7 @@ pub fn verify(input: &Input<'_>, done: &mut dyn FnMut(Part)) -> AttestationResul
     let history = if rolled_back {
         history.cloned()
     } else {
-        Some(history_of(&quoted, policy, listed, clean_to))
+        Some(history_of(&quoted, policy.digest_at(now), listed, clean_to))
     };
     let (verdict, findings) = findings.finish();
     AttestationResult {
@@ -153,12 +163,13 @@ fn unproven(finding: Finding, mut findings: FindingList<'_>) -> AttestationResul
     }
 }
 
-/// The checkpoint of an earlier round, if it still stands: the same boot, policy and attestation key.
+/// The checkpoint of an earlier round, if it still stands: the same boot, policy (with the same alternatives valid) and
+/// attestation key.
 fn standing_checkpoint<'a>(input: &Input<'a>, quoted: &QuotedPcrs) -> Option<&'a ImaCheckpoint> {
     let history = input.history?;
     let checkpoint = history.ima.as_ref()?;
     let clock = quoted.clock();
-    let stands = history.policy_digest == input.policy.digest()
+    let stands = history.policy_digest == input.policy.digest_at(input.now)
         && checkpoint.reset_count == clock.reset_count
         && checkpoint.restart_count == clock.restart_count
         && checkpoint.key == input.key.digest();
@@ -169,6 +180,7 @@ fn checkpoint_at(
     log: &crate::ima::ReplayedImaLog<'_>,
     quoted: &QuotedPcrs,
     key: &AttestationKey,
+    standing: &Standing<'_>,
 ) -> ImaCheckpoint {
     let clock = quoted.clock();
     ImaCheckpoint {
@@ -177,6 +189,7 @@ fn checkpoint_at(
         reset_count: clock.reset_count,
         restart_count: clock.restart_count,
         key: key.digest(),
+        components: standing.left(),
     }
 }
 
@@ -190,14 +203,19 @@ fn listed_before(history: Option<&History>, quoted: &QuotedPcrs) -> u64 {
         .map_or(0, |before| before.ima_listed)
 }
 
-fn history_of(quoted: &QuotedPcrs, policy: &Policy, ima_listed: u64, ima: Option<ImaCheckpoint>) -> History {
+fn history_of(
+    quoted: &QuotedPcrs,
+    policy_digest: [u8; 32],
+    ima_listed: u64,
+    ima: Option<ImaCheckpoint>,
+) -> History {
     let clock = quoted.clock();
     History {
         reset_count: clock.reset_count,
         restart_count: clock.restart_count,
         clock_ms: clock.clock_ms,
         firmware_version: quoted.firmware_version(),
-        policy_digest: policy.digest(),
+        policy_digest,
         ima_listed,
         ima,
     }

@@ -180,7 +180,9 @@ impl Rounds {
                 ima: Some(checkpoint),
                 policy_digest,
                 ..
-            }) if !whole && *policy_digest == golden.policy.digest() => checkpoint.entries,
+            }) if !whole && *policy_digest == golden.policy.digest_at(started_at.unix_seconds()) => {
+                checkpoint.entries
+            }
             _ => 0,
         };
 

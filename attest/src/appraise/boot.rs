@@ -3,30 +3,33 @@
 use crate::boot_log::ReplayedBootLog;
 use crate::claims::{BootLogClaims, SecureBoot};
 use crate::finding::{Code, Finding, FindingList};
-use crate::policy::Policy;
+use crate::policy::{Policy, Standing};
 
 /// The replayed boot log against golden digests.
 pub(crate) fn boot_log(
     log: &ReplayedBootLog<'_>,
     policy: &Policy,
+    standing: &mut Standing<'_>,
     findings: &mut FindingList<'_>,
 ) -> BootLogClaims {
     let claims = log.claims();
-    for ((bank, index), golden) in policy.boot_log() {
+    for (bank, index) in policy.boot_log().keys() {
         if !log.covers(*bank, *index) {
             findings.add(Finding::new(Code::PcrNotQuoted, format!("PCR {bank}:{index}")));
             continue;
         }
+        let golden = standing.golden_events(*bank, *index);
         let mut events = 0_usize;
         for event in log.events_of(*bank, *index) {
             events = events.saturating_add(1);
             let digest = event.digest(*bank).unwrap_or_default();
-            if golden.contains(digest) {
+            let what = || format!("PCR {bank}:{index}, event {}: {}", event.number, event.describe());
+            if standing.event(*bank, *index, digest, what) {
                 continue;
             }
             findings.add_with(Code::BootEventNotGolden, |finding| Finding {
-                subject: format!("PCR {bank}:{index}, event {}: {}", event.number, event.describe()),
-                expected: Some(format!("one of {} golden digests", golden.len())),
+                subject: what(),
+                expected: Some(format!("one of {golden} golden digests")),
                 found: Some(hex::encode(digest)),
                 ..finding
             });
@@ -34,7 +37,7 @@ pub(crate) fn boot_log(
         if events == 0 {
             findings.add(
                 Finding::new(Code::BootLogPcrWithoutEvents, format!("PCR {bank}:{index}"))
-                    .expected(format!("some of {} golden digests", golden.len()))
+                    .expected(format!("some of {golden} golden digests"))
                     .found("no event"),
             );
         }

@@ -4,7 +4,7 @@ use super::{shown, some_of};
 use crate::claims::{BootAggregate, ImaClaims};
 use crate::finding::{Code, Finding, FindingList};
 use crate::ima::{self, BOOT_AGGREGATE, IMA_PCR, ImaEntry, ReplayedImaLog};
-use crate::policy::{ImaReference, Judgement, Policy};
+use crate::policy::{ImaReference, Judgement, Policy, Standing};
 use crate::quote::QuotedPcrs;
 
 /// The covered IMA entries against golden digests.
@@ -12,6 +12,7 @@ pub(crate) fn ima(
     log: &ReplayedImaLog<'_>,
     quoted: &QuotedPcrs,
     policy: &Policy,
+    standing: &mut Standing<'_>,
     findings: &mut FindingList<'_>,
 ) -> ImaClaims {
     let mut claims = ImaClaims {
@@ -41,7 +42,7 @@ pub(crate) fn ima(
                 return;
             }
         }
-        ima_entry(number, entry, policy.ima(), findings);
+        ima_entry(number, entry, policy.ima(), standing, findings);
     });
     if claims.covered == 0 {
         if policy.ima().is_some() {
@@ -102,6 +103,7 @@ fn ima_entry(
     number: u64,
     entry: &ImaEntry<'_>,
     reference: Option<&ImaReference>,
+    standing: &mut Standing<'_>,
     findings: &mut FindingList<'_>,
 ) {
     let mut add = |code, path: &[u8], expected: Option<String>, found: Option<String>| {
@@ -164,7 +166,7 @@ fn ima_entry(
             hex::encode(fields.digest)
         ))
     };
-    match reference.judge(fields.path, fields.algorithm, fields.digest) {
+    match standing.file(reference, fields.path, fields.algorithm, fields.digest) {
         Judgement::Golden | Judgement::Excluded => {}
         Judgement::Unknown => add(Code::ImaFileUnknown, fields.path, None, found()),
         Judgement::NotGolden(golden) => {

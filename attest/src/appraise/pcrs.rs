@@ -3,11 +3,16 @@
 use super::alternatives;
 use crate::finding::{Code, Finding, FindingList};
 use crate::pcr::HashAlg;
-use crate::policy::Policy;
+use crate::policy::{Policy, Standing};
 use crate::quote::QuotedPcrs;
 
 /// Signed PCR values against golden ones.
-pub(crate) fn pcrs(quoted: &QuotedPcrs, policy: &Policy, findings: &mut FindingList<'_>) {
+pub(crate) fn pcrs(
+    quoted: &QuotedPcrs,
+    policy: &Policy,
+    standing: &mut Standing<'_>,
+    findings: &mut FindingList<'_>,
+) {
     for bank in HashAlg::ALL {
         let boot: Vec<_> = quoted
             .values()
@@ -25,14 +30,14 @@ pub(crate) fn pcrs(quoted: &QuotedPcrs, policy: &Policy, findings: &mut FindingL
             );
         }
     }
-    for ((bank, index), golden) in policy.pcrs() {
+    for (bank, index) in policy.pcrs().keys() {
         let subject = || format!("PCR {bank}:{index}");
         match quoted.value(*bank, *index) {
             None => findings.add(Finding::new(Code::PcrNotQuoted, subject())),
-            Some(value) if golden.contains(value) => {}
+            Some(value) if standing.pcr(*bank, *index, value) => {}
             Some(value) => findings.add(
                 Finding::new(Code::PcrNotGolden, subject())
-                    .expected(alternatives(golden.iter()))
+                    .expected(alternatives(standing.golden_pcrs(*bank, *index).into_iter()))
                     .found(hex::encode(value)),
             ),
         }

@@ -75,6 +75,9 @@ codes! {
     AgentGarbled = "agent-garbled", Indeterminate, Fixed,
         "The host's agent sent an answer that the protocol does not allow.",
         "Compare the versions of daemon and agent; look at what stands between them.";
+    PolicyRolledBack = "policy-rolled-back", Indeterminate, Fixed,
+        "The signed policy for this host is older than one that was in use, or has the same version and other content: somebody put an old policy back. Nothing was appraised by it.",
+        "Find out who replaced the file. To return to an older content on purpose, sign it with a higher version than the highest one seen.";
     KeyUnusable = "key-unusable", Indeterminate, Fixed,
         "The attestation key stored for this host cannot be read or is of a kind that may not sign quotes.",
         "Enrol the host again. If the stored key was fine before, restore the database from a backup.";
@@ -249,6 +252,15 @@ codes! {
     ImaFileNotGolden = "ima-file-not-golden", Contraindicated, Free,
         "A known file was measured with other content than the policy lists.",
         "If it was updated on purpose, add the new digest to the policy's list; if not, treat the host as compromised.";
+    GoldenValueExpired = "golden-value-expired", Warning, Free,
+        "A component of the host is as an alternative of the policy says whose time is over; no valid alternative explains it whole.",
+        "Update the host. If the old version may stay, give its alternative a later until; make this graver if old versions are dangerous.";
+    GoldenValueNotYetValid = "golden-value-not-yet-valid", Warning, Free,
+        "A component of the host is as an alternative of the policy says whose time has not come; no valid alternative explains it whole.",
+        "The host was updated early: see whether that was planned, and give the alternative an earlier from.";
+    ComponentMixed = "component-mixed", Warning, Free,
+        "A component of the host is partly as one alternative says and partly as another, such as an old kernel with a new initrd.",
+        "See whether an update was interrupted; finish it and reboot. If the parts belong together, list them in one alternative.";
 }
 
 impl std::fmt::Display for Code {

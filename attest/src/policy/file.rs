@@ -1,259 +1,252 @@
-//! The policy as typed, and its way to a [`Policy`].
+//! From policy files to a [`Policy`]: a file over the one that it extends, and one host model's values.
 
-use std::collections::BTreeMap;
-use std::ops::Range;
+use std::sync::Arc;
 
-use serde::Deserialize;
 use toml::Spanned;
 
-use super::list::{Exclusion, ImaReference, ListBuilder};
-use super::{ByPcr, Policy, PolicyError};
-use crate::boot_log::COVERED;
-use crate::finding::{Bounds, Code};
-use crate::ima::IMA_PCR;
+use super::joined::Joined;
+use super::list::DigestList;
+use super::typed::{self, NamedFile};
+use super::values::{Layer, boot_log, gravities, named, pcrs};
+use super::{DigestForm, Files, Policy, PolicyError, Reading};
 use crate::pcr::HashAlg;
-use crate::verdict::Verdict;
 
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct File {
-    name: Spanned<String>,
-    version: u64,
-    #[serde(default)]
-    secure_boot: SecureBootRule,
-    #[serde(default)]
-    pcrs: Tables,
-    #[serde(default)]
-    boot_log: Tables,
-    ima: Option<Ima>,
-    #[serde(default)]
-    gravity: BTreeMap<Spanned<String>, Spanned<String>>,
-}
+/// Longest policy text, in bytes: a thousand components with boot logs take less. Long lists are files of their own.
+const MAX_TEXT: usize = 8 * 1024 * 1024;
 
-type Tables = BTreeMap<Spanned<String>, BTreeMap<Spanned<String>, Spanned<Vec<Spanned<String>>>>>;
+/// Policies that extend one another: a site's over a distribution's, and room for two more.
+const MAX_DEPTH: usize = 4;
 
-#[derive(Default, Deserialize, PartialEq, Eq)]
-#[serde(rename_all = "lowercase")]
-enum SecureBootRule {
-    #[default]
-    Any,
-    Required,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Ima {
-    lists: Spanned<Vec<Spanned<String>>>,
-    #[serde(default)]
-    exclude: Vec<Spanned<String>>,
-}
-
-pub(super) fn parse(
-    text: &str,
-    lists: &mut dyn FnMut(&str) -> Result<String, String>,
-) -> Result<Policy, PolicyError> {
-    let at = |span: Range<usize>, reason: String| PolicyError {
-        file: None,
-        line: line_of(text, span.start),
-        reason,
-    };
-    let file: File = toml::from_str(text)
-        .map_err(|error| at(error.span().unwrap_or(0..0), error.message().trim().to_owned()))?;
-    if file.name.get_ref().trim().is_empty() {
-        return Err(at(
-            file.name.span(),
-            "name is empty; give the policy one, it appears in reports".to_owned(),
-        ));
+pub(super) fn read(text: &str, reading: &Reading<'_>, files: &mut dyn Files) -> Result<Policy, PolicyError> {
+    let top = Layer { file: None, text };
+    let mut joined = Joined::default();
+    let mut trail = Vec::new();
+    let head = layer(&top, reading, files, &mut joined, &mut trail)?;
+    joined.models_agree(reading, &top)?;
+    joined.components_agree(&top)?;
+    let boot = joined.boot_rules(&top)?;
+    let listed = joined.components.iter().any(|component| {
+        component
+            .alternatives
+            .iter()
+            .any(|alternative| !alternative.lists.is_empty())
+    });
+    let has_lists = listed || !joined.lists.is_empty();
+    if let Some(place) = joined
+        .ima
+        .as_ref()
+        .filter(|_| !has_lists && joined.signed.is_empty() && !head.base)
+    {
+        return Err(PolicyError {
+            reason: "lists names no file, so every file would be unknown; name one or remove [ima]"
+                .to_owned(),
+            ..place.clone()
+        });
     }
-
-    let pcrs = tables(&file.pcrs, &at, |index| match index {
-        IMA_PCR => {
-            Err("PCR 10 changes with every file that is measured; list file digests under [ima] instead")
-        }
-        // Debug and application registers: anyone may reset them (PC Client profile, "PCR attributes").
-        16 | 23 => Err("PCR 16 and 23 can be reset by any program, so their values prove nothing"),
-        _ => Ok(()),
-    })?;
-    let boot_log = tables(&file.boot_log, &at, |index| {
-        if COVERED.contains(&index) {
-            Ok(())
-        } else {
-            Err("the boot log explains PCR 0 to 9 and 14 only")
-        }
-    })?;
-
-    let mut hashed: Vec<(String, String)> = Vec::new();
-    let ima = match &file.ima {
-        Some(ima) => Some(ima_reference(ima, &at, lists, &mut hashed)?),
-        None => None,
-    };
-    let gravity = gravities(&file.gravity, &at)?;
-    let secure_boot_required = file.secure_boot == SecureBootRule::Required;
-    if pcrs.is_empty() && boot_log.is_empty() && ima.is_none() && !secure_boot_required {
-        return Err(at(
+    if let Some(place) = joined
+        .ima
+        .as_ref()
+        .filter(|_| joined.keyrings.is_empty() != joined.signed.is_empty() && !head.base)
+    {
+        return Err(PolicyError {
+            reason: "keyrings says who may sign, signed says which files: write both or neither".to_owned(),
+            ..place.clone()
+        });
+    }
+    let secure_boot_required = joined.secure_boot_required();
+    let compares = !joined.pcrs.is_empty()
+        || !joined.boot_log.is_empty()
+        || !boot.is_empty()
+        || joined.ima.is_some()
+        || has_lists
+        || secure_boot_required;
+    if !compares && !head.base {
+        return Err(top.at(
             0..0,
-            "the policy compares nothing, so every host would pass; write golden values with lazaret golden capture".to_owned(),
+            "the policy compares nothing, so every host would pass; write golden values with lazaret golden capture",
         ));
     }
+    if head.base && !reading.base {
+        return Err(top.at(
+            0..0,
+            "this is a base for other policies (base = true); write one that extends it and has the host's own values",
+        ));
+    }
+    let content = match reading.form {
+        DigestForm::Files => digest(text, &joined.files),
+        DigestForm::Texts => digest_of_texts(text, &joined.lists_read),
+    };
+    let ima = (joined.ima.is_some() || has_lists).then(|| joined.reference());
     Ok(Policy {
-        name: file.name.get_ref().clone(),
-        version: file.version,
-        digest: digest(text, &hashed),
+        name: head.name,
+        version: head.version,
+        base: head.base,
+        model: reading.model.map(str::to_owned),
+        models: joined.models,
+        content,
+        digest: with_model(content, reading.model),
         secure_boot_required,
-        pcrs,
-        boot_log,
+        pcrs: joined.pcrs,
+        boot_log: joined.boot_log,
+        components: joined.components,
+        boot,
         ima,
-        gravity,
+        gravity: joined.gravity,
     })
 }
 
-type At<'a> = dyn Fn(Range<usize>, String) -> PolicyError + 'a;
-
-fn tables(
-    tables: &Tables,
-    at: &At<'_>,
-    usable: impl Fn(u8) -> Result<(), &'static str>,
-) -> Result<ByPcr, PolicyError> {
-    let mut all = ByPcr::new();
-    for (bank_name, registers) in tables {
-        let bank: HashAlg = bank_name
-            .get_ref()
-            .parse()
-            .map_err(|error| at(bank_name.span(), format!("{error}")))?;
-        for (register, values) in registers {
-            let index = register.get_ref().parse::<u8>().ok().filter(|index| *index <= 23);
-            // One spelling for each register: "07" beside "7" would be two keys to TOML.
-            let index = index.filter(|index| index.to_string() == *register.get_ref());
-            let Some(index) = index else {
-                return Err(at(
-                    register.span(),
-                    format!("\"{}\" is no PCR; they are numbered 0 to 23", register.get_ref()),
-                ));
-            };
-            usable(index).map_err(|reason| at(register.span(), reason.to_owned()))?;
-            if values.get_ref().is_empty() {
-                return Err(at(
-                    values.span(),
-                    format!("PCR {index} lists no value, so nothing could ever match; remove the line"),
-                ));
-            }
-            let set = all.entry((bank, index)).or_default();
-            for value in values.get_ref() {
-                let digest = hex::decode(value.get_ref())
-                    .ok()
-                    .filter(|digest| digest.len() == bank.digest_len());
-                let Some(digest) = digest else {
-                    let digits = bank.digest_len().saturating_mul(2);
-                    return Err(at(
-                        value.span(),
-                        format!(
-                            "a {bank} digest is {digits} hexadecimal digits, this is \"{}\"",
-                            value.get_ref()
-                        ),
-                    ));
-                };
-                set.insert(digest);
-            }
-        }
-    }
-    Ok(all)
+struct Head {
+    name: String,
+    version: u64,
+    base: bool,
 }
 
-fn ima_reference(
-    ima: &Ima,
-    at: &At<'_>,
-    read: &mut dyn FnMut(&str) -> Result<String, String>,
-    hashed: &mut Vec<(String, String)>,
-) -> Result<ImaReference, PolicyError> {
-    if ima.lists.get_ref().is_empty() {
-        return Err(at(
-            ima.lists.span(),
-            "lists names no file, so every file would be unknown; name one or remove [ima]".to_owned(),
+/// Reads one file over what it extends.
+fn layer(
+    here: &Layer<'_>,
+    reading: &Reading<'_>,
+    files: &mut dyn Files,
+    joined: &mut Joined,
+    trail: &mut Vec<String>,
+) -> Result<Head, PolicyError> {
+    if here.text.len() > MAX_TEXT {
+        return Err(here.at(
+            0..0,
+            format!("the policy is larger than {MAX_TEXT} bytes; put digests into lists"),
         ));
     }
-    let mut list = ListBuilder::default();
-    for name in ima.lists.get_ref() {
-        let text = read(name.get_ref()).map_err(|reason| {
-            at(
-                name.span(),
-                format!("the digest list \"{}\" cannot be read: {reason}", name.get_ref()),
-            )
-        })?;
-        list.add(&text).map_err(|(line, reason)| PolicyError {
-            file: Some(name.get_ref().clone()),
-            line,
-            reason,
-        })?;
-        hashed.push((name.get_ref().clone(), text));
+    let file: typed::File = toml::from_str(here.text)
+        .map_err(|error| here.at(error.span().unwrap_or(0..0), error.message().trim()))?;
+    let name = named(here, &file.name, "the policy; its name appears in reports")?;
+    if let Some(base) = &file.extends {
+        extend(here, base, reading, files, joined, trail)?;
     }
-    let mut exclude = Vec::new();
-    for path in &ima.exclude {
-        exclude.push(Exclusion::parse(path.get_ref()).map_err(|reason| at(path.span(), reason.to_owned()))?);
+    joined.secure_boot = file.secure_boot.or(joined.secure_boot);
+    joined.add(pcrs(here, &file.pcrs)?, boot_log(here, &file.boot_log)?);
+    if let Some(rules) = &file.boot {
+        joined.boot(here, rules, None)?;
     }
-    Ok(list.finish(exclude))
+    for component in &file.component {
+        joined.component(here, component, true, reading, files)?;
+    }
+    for (name, model) in &file.model {
+        joined.model(here, name, model, reading, files)?;
+    }
+    if let Some(ima) = &file.ima {
+        let lists = ima.get_ref().lists.as_ref();
+        let place = lists.map_or(ima.span(), Spanned::span);
+        joined.ima = Some(here.at(place, ""));
+        joined.ima(here, ima.get_ref(), reading, files)?;
+    }
+    gravities(here, &file.gravity, &mut joined.gravity)?;
+    Ok(Head {
+        name,
+        version: file.version,
+        base: file.base,
+    })
 }
 
-fn gravities(
-    typed: &BTreeMap<Spanned<String>, Spanned<String>>,
-    at: &At<'_>,
-) -> Result<BTreeMap<Code, Verdict>, PolicyError> {
-    let mut gravity = BTreeMap::new();
-    for (name, verdict) in typed {
-        let code: Code = name
-            .get_ref()
-            .parse()
-            .map_err(|error| at(name.span(), format!("{error}")))?;
-        let wanted: Verdict = verdict
-            .get_ref()
-            .parse()
-            .map_err(|error| at(verdict.span(), format!("{error}")))?;
-        let refuse = |reason: &str| Err(at(verdict.span(), format!("{code} {reason}")));
-        match code.bounds() {
-            _ if wanted == Verdict::Affirming => {
-                return refuse("cannot be affirming: a finding never leaves a host trusted");
-            }
-            Bounds::Fixed => return refuse("proves nothing about the host, so its gravity is fixed"),
-            Bounds::RaiseOnly if wanted.rank() < code.gravity().rank() => {
-                return refuse(&format!(
-                    "is about a proof, so it cannot be taken lighter than {}",
-                    code.gravity()
-                ));
-            }
-            Bounds::RaiseOnly | Bounds::Free => gravity.insert(code, wanted),
-        };
+fn extend(
+    here: &Layer<'_>,
+    base: &Spanned<NamedFile>,
+    reading: &Reading<'_>,
+    files: &mut dyn Files,
+    joined: &mut Joined,
+    trail: &mut Vec<String>,
+) -> Result<(), PolicyError> {
+    let at = |reason: String| here.at(base.span(), reason);
+    let name = here.beside(&base.get_ref().file);
+    if trail.contains(&name) {
+        return Err(at(format!("\"{name}\" extends itself")));
     }
-    Ok(gravity)
-}
-
-/// SHA-256 over the policy's text and each list's name and text, every one behind its length.
-fn digest(text: &str, lists: &[(String, String)]) -> [u8; 32] {
-    let mut parts: Vec<(Vec<u8>, &[u8])> = Vec::new();
-    let length = |part: &str| {
-        u64::try_from(part.len())
-            .unwrap_or(u64::MAX)
-            .to_be_bytes()
-            .to_vec()
+    if trail.len() >= MAX_DEPTH {
+        return Err(at(format!("at most {MAX_DEPTH} policies extend one another")));
+    }
+    trail.push(name.clone());
+    let bytes = files
+        .bytes(&name)
+        .map_err(|reason| at(format!("the policy \"{name}\" cannot be read: {reason}")))?;
+    let digest = sha256(&bytes);
+    pinned(here, base, digest, reading)?;
+    joined.file(&name, digest).map_err(at)?;
+    let text = std::str::from_utf8(&bytes).map_err(|_| at(format!("the policy \"{name}\" is not UTF-8")))?;
+    let below = Layer {
+        file: Some(&name),
+        text,
     };
-    parts.push((length(text), text.as_bytes()));
+    layer(&below, reading, files, joined, trail).map(|_| ())
+}
+
+/// A file is the one that the policy means: its SHA-256, which a signed policy must write.
+pub(super) fn pinned(
+    here: &Layer<'_>,
+    named: &Spanned<NamedFile>,
+    digest: [u8; 32],
+    reading: &Reading<'_>,
+) -> Result<(), PolicyError> {
+    let NamedFile { file, sha256 } = named.get_ref();
+    match sha256 {
+        Some(pin) if !pin.eq_ignore_ascii_case(&hex::encode(digest)) => Err(here.at(
+            named.span(),
+            format!("\"{file}\" has the SHA-256 {}, not {pin}; see what changed it", hex::encode(digest)),
+        )),
+        Some(_) => Ok(()),
+        None if reading.signed => Err(here.at(
+            named.span(),
+            format!(
+                "a signed policy names the content of its files: write {{ file = \"{file}\", sha256 = \"{}\" }}",
+                hex::encode(digest)
+            ),
+        )),
+        None => Ok(()),
+    }
+}
+
+/// SHA-256 over what identifies the policy's text, and each file's name and content.
+fn digest(text: &str, files: &[(String, [u8; 32])]) -> [u8; 32] {
+    let mut parts: Vec<u8> = b"lazaret policy 2".to_vec();
+    parts.extend(sha256(text.as_bytes()));
+    for (name, digest) in files {
+        parts.extend(sha256(name.as_bytes()));
+        parts.extend(digest);
+    }
+    sha256(&parts)
+}
+
+/// The first form: over the policy's text and each list's name and text, every one behind its length.
+fn digest_of_texts(text: &str, lists: &[(String, Arc<DigestList>)]) -> [u8; 32] {
+    let mut parts: Vec<([u8; 8], &[u8])> = Vec::new();
+    let mut part = |bytes| {
+        let length = u64::try_from(<[u8]>::len(bytes)).unwrap_or(u64::MAX);
+        parts.push((length.to_be_bytes(), bytes));
+    };
+    part(text.as_bytes());
     for (name, list) in lists {
-        parts.push((length(name), name.as_bytes()));
-        parts.push((length(list), list.as_bytes()));
+        part(name.as_bytes());
+        part(list.text());
     }
     let flat: Vec<&[u8]> = parts
         .iter()
         .flat_map(|(length, part)| [length.as_slice(), part])
         .collect();
+    array(HashAlg::Sha256.digest_parts(&flat))
+}
+
+fn with_model(content: [u8; 32], model: Option<&str>) -> [u8; 32] {
+    match model {
+        None => content,
+        Some(model) => sha256(&[&content, b"model ".as_slice(), model.as_bytes()].concat()),
+    }
+}
+
+pub(super) fn sha256(bytes: &[u8]) -> [u8; 32] {
+    array(HashAlg::Sha256.digest(bytes))
+}
+
+fn array(bytes: Vec<u8>) -> [u8; 32] {
     let mut digest = [0; 32];
-    for (to, from) in digest.iter_mut().zip(HashAlg::Sha256.digest_parts(&flat)) {
+    for (to, from) in digest.iter_mut().zip(bytes) {
         *to = from;
     }
     digest
-}
-
-fn line_of(text: &str, offset: usize) -> usize {
-    text.bytes()
-        .take(offset)
-        .filter(|byte| *byte == b'\n')
-        .count()
-        .saturating_add(1)
 }

@@ -303,10 +303,16 @@ fn mistakes_in_a_policy_are_told_with_file_and_line() {
             "no file at all",
         ),
         (
-            "name = \"x\"\nversion = 1\n[ima]\nlists = [\"good\"]\nexclude = [\"/opt/*\"]\n".to_owned(),
+            "name = \"x\"\nversion = 1\n[ima]\nlists = [\"good\"]\nexclude = [\"/opt/a**\"]\n".to_owned(),
             None,
             5,
-            "no patterns",
+            "whole components",
+        ),
+        (
+            "name = \"x\"\nversion = 1\n[ima]\nlists = [\"good\"]\nexclude = [\"/**/x\"]\n".to_owned(),
+            None,
+            5,
+            "no file at all",
         ),
         (
             "name = \"x\"\nversion = 1\n[ima]\nlists = [\"good\"]\nexclude = [\"/opt/../etc/\"]\n".to_owned(),

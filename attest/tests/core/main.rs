@@ -4,10 +4,12 @@
 mod host;
 
 mod boot_log;
+mod components;
 mod corpus;
 mod findings;
 mod golden;
 mod ima;
-mod random;
 mod ima_templates;
+mod policy;
+mod random;
 mod state;
