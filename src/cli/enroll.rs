@@ -70,7 +70,7 @@ impl Enroll {
     /// Enrols and says what was pinned.
     pub async fn run(self, config: &Path) -> Result<Exit, Trouble> {
         let config = context::config(config)?;
-        let roots = roots::read(&config.enrolment.roots)?;
+        let roots = roots::read(&config.enrolment.roots)?.roots;
         let rounds = context::rounds(&config).await?;
         match &self.host {
             Some(host) => {

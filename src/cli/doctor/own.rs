@@ -49,11 +49,12 @@ pub async fn checks(config: &Config, report: &mut Report) {
         )),
     }
     match roots::read(&config.enrolment.roots) {
-        Ok(roots) => report.say(Check::pass(
+        Ok(found) => report.say(Check::pass(
             "TPM makers' roots",
             format!(
-                "{} certificates in {}",
-                roots.len(),
+                "{} certificates and {} revocation lists in {}",
+                found.roots.len(),
+                found.roots.lists(),
                 config.enrolment.roots.display()
             ),
         )),

@@ -2,6 +2,7 @@
 
 mod boot_log;
 mod ek_cert;
+mod file;
 mod ima;
 mod quote;
 
