@@ -7,7 +7,7 @@ mod pcrs;
 
 pub(crate) use boot::{boot_log, no_boot_log};
 pub(crate) use counters::counters;
-pub(crate) use ima::{ima, ima_lag, no_ima};
+pub(crate) use ima::{Memory, ima, ima_lag, no_ima};
 pub(crate) use pcrs::pcrs;
 
 /// Longest path or name in a finding, in characters: PATH_MAX would fill screens.

@@ -7,7 +7,7 @@ mod quote;
 use serde::{Deserialize, Serialize};
 
 pub use boot::{BootLogClaims, SecureBoot};
-pub use ima::{BootAggregate, ImaClaims};
+pub use ima::{BootAggregate, ImaClaims, ImaEvent, MAX_EVENTS};
 pub use quote::QuoteClaims;
 
 /// What one answer proved. A part that was not proven is absent.

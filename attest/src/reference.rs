@@ -12,11 +12,12 @@ use crate::challenge::Challenge;
 use crate::claims::SecureBoot;
 use crate::evidence::Evidence;
 use crate::finding::{Code, Finding, FindingList};
-use crate::ima::{BOOT_AGGREGATE, IMA_PCR, ReplayedImaLog};
+use crate::ima::{BOOT_AGGREGATE, DigestKind, IMA_PCR, ReplayedImaLog};
 use crate::key::AttestationKey;
 use crate::pcr::HashAlg;
 use crate::policy::{self, Policy, Standing};
 use crate::quote::QuotedPcrs;
+use crate::result::SeenKeys;
 use crate::verdict::Verdict;
 use crate::verify::{prove_boot_log, prove_ima, prove_quote};
 
@@ -72,9 +73,13 @@ pub fn capture(from: &Capture<'_>) -> Result<Captured, Vec<Finding>> {
     let secure_boot = boot_log
         .as_ref()
         .map(|log| appraise::boot_log(log, &bare, &mut standing, &mut findings).secure_boot);
-    let claims = ima
-        .as_ref()
-        .map(|log| appraise::ima(log, &quoted, &bare, &mut standing, &mut findings));
+    let claims = ima.as_ref().map(|log| {
+        let memory = appraise::Memory {
+            standing: &mut standing,
+            seen: &mut SeenKeys::default(),
+        };
+        appraise::ima(log, &quoted, &bare, 0, memory, &mut findings)
+    });
     let (verdict, findings) = findings.finish();
     if verdict.worst(Verdict::Warning) != Verdict::Warning {
         return Err(findings);
@@ -227,6 +232,15 @@ impl Files {
                 return;
             };
             if fields.path == BOOT_AGGREGATE {
+                return;
+            }
+            if fields.kind != DigestKind::Content {
+                // A list of contents' digests cannot say of what kind another is.
+                refused.add_with(Code::ImaDigestKind, |finding| Finding {
+                    subject: shown(fields.path),
+                    expected: Some("a digest of the file's content".to_owned()),
+                    ..finding
+                });
                 return;
             }
             let alg = std::str::from_utf8(fields.algorithm)

@@ -1,9 +1,12 @@
 //! The attestation result, and what is remembered from one to the next.
 
+use std::collections::BTreeSet;
+
 use serde::{Deserialize, Serialize};
 
 use crate::claims::Claims;
 use crate::finding::Finding;
+use crate::ima::KeyId;
 use crate::pcr::PcrValue;
 use crate::verdict::Verdict;
 
@@ -42,6 +45,9 @@ pub struct History {
     /// an entry when it lists it, so a later quote of the same boot covers them all.
     #[serde(default)]
     pub ima_listed: u64,
+    /// When the first of those entries that no quote covers yet was seen, Unix seconds.
+    #[serde(default)]
+    pub ima_listed_at: i64,
     /// How far the IMA list was read and found clean.
     pub ima: Option<ImaCheckpoint>,
 }
@@ -65,6 +71,21 @@ pub struct ImaCheckpoint {
     /// For each component of the policy, its alternatives that explain all that was seen so far: a bit each.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub components: Vec<u64>,
+    /// SHA-256 of the last entry's template data: it finds the place to go on from in a list whose head the kernel trimmed.
+    #[serde(default, with = "hex_32")]
+    pub last_entry: [u8; 32],
+    /// Keys of the policy's keyrings that signed a file so far, and those that were measured into a keyring.
+    #[serde(default)]
+    pub keys: SeenKeys,
+}
+
+/// Keys of the policy's keyrings that a list showed so far in this boot. There are no more than the keyrings hold.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SeenKeys {
+    /// A file was golden by its signature.
+    pub used: BTreeSet<KeyId>,
+    /// The kernel measured it when it was added to a keyring.
+    pub learned: BTreeSet<KeyId>,
 }
 
 /// 32 bytes as 64 hexadecimal digits.

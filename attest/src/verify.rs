@@ -14,7 +14,10 @@
 //! - A counter that fell is signed proof of a rolled back TPM. The earlier history is kept, so the finding stays until an
 //!   operator enrols the host again.
 //! - What the IMA list held behind one quote must be covered by the next: the kernel extends PCR 10 with each entry it
-//!   lists. A list that grows while PCR 10 stands still is one that the TPM no longer vouches for.
+//!   lists. A list that grows while PCR 10 stands still is one that the TPM no longer vouches for. A policy may give it
+//!   some time (`lag_limit_s`), counted from when the first uncovered entry was seen.
+//! - A kernel may trim the head of its list. What an earlier round of this boot covered is not needed again, so such a
+//!   list goes on from the checkpoint; without one it proves nothing, and condemns nobody.
 //! - The IMA checkpoint moves only over entries that were appraised without a finding, so a finding stays in every
 //!   following round until the host reboots or the policy learns.
 
@@ -22,15 +25,17 @@ mod prove;
 
 pub(crate) use prove::{prove_boot_log, prove_ima, prove_quote};
 
-use crate::appraise;
+use crate::appraise::{self, Memory};
 use crate::challenge::Challenge;
 use crate::claims::{Claims, QuoteClaims};
 use crate::evidence::Evidence;
 use crate::finding::{Code, Finding, FindingList};
+use crate::ima::ReplayedImaLog;
 use crate::key::{AttestationKey, KeyError};
 use crate::policy::{Policy, Standing};
 use crate::quote::QuotedPcrs;
-use crate::result::{AttestationResult, History, ImaCheckpoint};
+use crate::result::{AttestationResult, History, ImaCheckpoint, SeenKeys};
+use crate::verdict::Verdict;
 
 /// Everything that a verdict depends on. Nothing else does.
 #[derive(Debug, Clone, Copy)]
@@ -106,14 +111,21 @@ pub fn verify(input: &Input<'_>, done: &mut dyn FnMut(Part)) -> AttestationResul
     match ima {
         Ok(Some(log)) => {
             let before = findings.made();
-            claims.ima = Some(appraise::ima(&log, &quoted, policy, &mut standing, &mut findings));
+            let mut seen = checkpoint
+                .filter(|_| log.first() > 0)
+                .map_or_else(SeenKeys::default, |from| from.keys.clone());
+            let memory = Memory {
+                standing: &mut standing,
+                seen: &mut seen,
+            };
+            claims.ima = Some(appraise::ima(&log, &quoted, policy, now, memory, &mut findings));
             // Files may belong to a component that no valid alternative explains whole.
             standing.tell(&mut findings);
             if findings.made() == before {
-                clean_to = Some(checkpoint_at(&log, &quoted, key, &standing));
+                clean_to = Some(checkpoint_at(&log, &quoted, key, &standing, seen));
             }
-            appraise::ima_lag(&log, listed, policy, &mut findings);
-            listed = listed.max(log.listed());
+            appraise::ima_lag(&log, listed, policy, now, &mut findings);
+            listed = listed_now(listed, &log, now);
         }
         Ok(None) => {
             appraise::no_ima(policy, &mut findings);
@@ -121,9 +133,12 @@ pub fn verify(input: &Input<'_>, done: &mut dyn FnMut(Part)) -> AttestationResul
         }
         Err(finding) => {
             standing.tell(&mut findings);
-            // What could not be proven leaves nothing to go on from: the next challenge asks for the whole list.
-            clean_to = None;
             full_list_needed = finding.code == Code::ImaFullListNeeded;
+            // A list that contradicts the quote, or a slice that does not join, leaves nothing to go on from: the next
+            // challenge asks for the whole list. One that says nothing takes nothing back.
+            if full_list_needed || finding.code.gravity() == Verdict::Contraindicated {
+                clean_to = None;
+            }
             findings.add(finding);
         }
     }
@@ -177,10 +192,11 @@ fn standing_checkpoint<'a>(input: &Input<'a>, quoted: &QuotedPcrs) -> Option<&'a
 }
 
 fn checkpoint_at(
-    log: &crate::ima::ReplayedImaLog<'_>,
+    log: &ReplayedImaLog<'_>,
     quoted: &QuotedPcrs,
     key: &AttestationKey,
     standing: &Standing<'_>,
+    keys: SeenKeys,
 ) -> ImaCheckpoint {
     let clock = quoted.clock();
     ImaCheckpoint {
@@ -190,23 +206,31 @@ fn checkpoint_at(
         restart_count: clock.restart_count,
         key: key.digest(),
         components: standing.left(),
+        last_entry: log.last_entry(),
+        keys,
     }
 }
 
-/// How long the IMA list of this boot was seen to be in earlier rounds.
-fn listed_before(history: Option<&History>, quoted: &QuotedPcrs) -> u64 {
+/// How long the IMA list of this boot was seen to be in earlier rounds, and since when some of it waits to be covered.
+fn listed_before(history: Option<&History>, quoted: &QuotedPcrs) -> (u64, i64) {
     let clock = quoted.clock();
     history
         .filter(|before| {
             before.reset_count == clock.reset_count && before.restart_count == clock.restart_count
         })
-        .map_or(0, |before| before.ima_listed)
+        .map_or((0, 0), |before| (before.ima_listed, before.ima_listed_at))
+}
+
+/// The same after this round: the time stays as long as what was seen then is not covered.
+fn listed_now((before, since): (u64, i64), log: &ReplayedImaLog<'_>, now: i64) -> (u64, i64) {
+    let since = if log.covered() < before { since } else { now };
+    (before.max(log.listed()), since)
 }
 
 fn history_of(
     quoted: &QuotedPcrs,
     policy_digest: [u8; 32],
-    ima_listed: u64,
+    (ima_listed, ima_listed_at): (u64, i64),
     ima: Option<ImaCheckpoint>,
 ) -> History {
     let clock = quoted.clock();
@@ -217,6 +241,7 @@ fn history_of(
         firmware_version: quoted.firmware_version(),
         policy_digest,
         ima_listed,
+        ima_listed_at,
         ima,
     }
 }

@@ -210,12 +210,18 @@ codes! {
     ImaFullListNeeded = "ima-full-list-needed", Indeterminate, Fixed,
         "The slice of the IMA list cannot be joined to what was appraised before: another boot, policy or key, or another slice than asked for.",
         "Nothing to do: the next challenge asks for the whole list.";
+    ImaListTrimmed = "ima-list-trimmed", Indeterminate, RaiseOnly,
+        "The head of the IMA list is not there: a kernel that trims its list dropped it, or somebody cut it off. No earlier round of this boot, policy and key covers it.",
+        "Reboot the host, and let the list be trimmed only up to what a round has covered. A policy may take it graver where no kernel trims.";
     ImaReplayMismatch = "ima-replay-mismatch", Contraindicated, RaiseOnly,
         "No prefix of the whole IMA list leads to the PCR 10 that the TPM signed: entries were changed, left out, reordered or added.",
         "Treat the host as compromised. A kexec that did not carry the list over, or a list trimmed by the kernel, does this as well.";
     ImaReplayUnclear = "ima-replay-unclear", Indeterminate, RaiseOnly,
         "No prefix of the whole IMA list leads to the PCR 10 that the TPM signed, but the TPM was restarted within this boot: a hibernated machine goes on with its old list over a new PCR 10.",
         "Reboot the host, and do not hibernate hosts. If it comes back, treat the host as compromised.";
+    ImaSha1Only = "ima-sha1-only", Warning, Free,
+        "Only SHA-1 ties the IMA list to the quote: no other bank was quoted, or the kernel (before 5.8, or without the bank's algorithm) extends it with padded SHA-1. Whoever has both made can let one entry pass for another.",
+        "Quote PCR 10 of the SHA-256 bank, and boot a kernel that extends each bank with its own digest.";
     ImaNothingMeasured = "ima-nothing-measured", Indeterminate, RaiseOnly,
         "The policy requires IMA, and since boot PCR 10 was not extended with any file.",
         "Boot with an IMA policy (such as ima_policy=tcb) and with the TPM's driver built into the kernel.";
@@ -234,6 +240,9 @@ codes! {
     ImaKexec = "ima-kexec", Indeterminate, Free,
         "A second boot_aggregate: another kernel was started by kexec, so the boot PCRs do not describe the one that runs.",
         "Reboot the host through its firmware. Allow kexec in the policy only if you mean it.";
+    ImaPolicyLoaded = "ima-policy-loaded", Indeterminate, Free,
+        "Rules of what is measured were loaded after the kernel's start, and the policy does not list them. What they leave out is not seen.",
+        "If the rules were changed on purpose, add their digest to [ima] policies; if not, treat the host as compromised.";
     ImaEntryOtherPcr = "ima-entry-other-pcr", Warning, Free,
         "An entry of the IMA list belongs to another PCR than 10. PCR 10 does not prove it, so it was not appraised.",
         "Take pcr= out of the host's IMA policy.";
@@ -243,9 +252,30 @@ codes! {
     ImaViolation = "ima-violation", Warning, Free,
         "A file was measured while it was open for writing: its digest is not known. The path is not authentic.",
         "Find the program that writes the file while it is used; exclude logs from the host's IMA policy.";
+    ImaViolationProtected = "ima-violation-protected", Indeterminate, Free,
+        "A file below a protected path was measured while it was open for writing, or was written while it was used. The path is the list's word: nothing signs it.",
+        "Find out what writes there while it is used. If nothing should, treat the host as compromised.";
     ImaAlgorithmUnsuitable = "ima-algorithm-unsuitable", Indeterminate, Free,
         "A file was measured with a hash algorithm that the policy has no golden digests in.",
         "Boot with ima_hash=sha256, or add digests of that algorithm (sha384, sha512) to the list.";
+    ImaDigestKind = "ima-digest-kind", Indeterminate, Free,
+        "A file was measured by a digest of another kind than the policy lists: the root of fs-verity's tree is no digest of the content.",
+        "Let the host's IMA policy measure contents, or sign the files and list the key under [ima] keyrings.";
+    ImaSignatureRefused = "ima-signature-refused", Contraindicated, Free,
+        "A file that the policy does not list lies where signed files are accepted, but no valid key of the allowed keyrings signed what was measured.",
+        "If the file was installed on purpose, sign it or add its digest to the list; if not, treat the host as compromised.";
+    ImaKeyAfterUse = "ima-key-after-use", Warning, Free,
+        "A key was added to one of the kernel's keyrings after a file that it signed was used: the kernel itself could not have checked it then.",
+        "Load the keys early in the boot (dracut, the kernel's built-in keys), and find out who added this one.";
+    ImaKeyNotGolden = "ima-key-not-golden", Warning, Free,
+        "A key was added to one of the kernel's keyrings that neither the policy's keyrings nor its lists hold.",
+        "If it was added on purpose, put it into a keyring of the policy, or its digest with the keyring's name into a list.";
+    ImaDataNotGolden = "ima-data-not-golden", Warning, Free,
+        "The kernel measured data that it holds critical (a device mapping, SELinux's state, its version), and the policy does not list it.",
+        "If it is as it should be, add its digest with the event's name to the policy's list.";
+    ImaBlindSpot = "ima-blind-spot", Warning, Free,
+        "A file that lies in memory was run or read (memfd, /dev/shm, /run). This one was measured; the kernel's built-in rules leave out file systems in memory, so others may not have been.",
+        "Load an IMA policy that measures file systems in memory as well, and mount them noexec.";
     ImaFileUnknown = "ima-file-unknown", Contraindicated, Free,
         "A file was measured that the policy does not know.",
         "If it was installed on purpose, add its digest to the policy's list; if not, treat the host as compromised.";

@@ -44,6 +44,8 @@ pub struct SigningKey {
     /// The certificate's subject, or `public key 2` for the second block of a keyring.
     subject: String,
     ids: Vec<KeyId>,
+    /// The public key's bits: an RSAPublicKey, or a point.
+    bits: Vec<u8>,
     /// Not before and not after, Unix seconds; none for a bare key.
     validity: Option<(i64, i64)>,
     parsed: Vec<(HashAlg, ParsedPublicKey)>,
@@ -73,6 +75,12 @@ pub enum NotSigned {
         /// As the signature names it.
         found: String,
     },
+    /// EVM's portable signature is over the file's metadata, which the list does not hold whole.
+    #[error("an EVM signature covers the file's metadata, which the list does not hold whole")]
+    Metadata,
+    /// The attribute is no signature, or of a version that is not known here.
+    #[error("{0}")]
+    Form(String),
     /// A signature of a file's digest beside a fs-verity digest, or the other way round.
     #[error(
         "the signature is for a digest of another kind: a file's and a fs-verity digest are not interchangeable"
@@ -189,6 +197,7 @@ impl SigningKey {
         Ok(Self {
             subject: tbs.subject().to_string(),
             ids,
+            bits: tbs.public_key().subject_public_key.data.to_vec(),
             validity: Some((validity.not_before.timestamp(), validity.not_after.timestamp())),
             parsed: parsed(tbs.public_key())?,
         })
@@ -203,6 +212,7 @@ impl SigningKey {
         Ok(Self {
             subject: format!("public key {place}"),
             ids: vec![KeyId::of_key(&spki.subject_public_key.data)],
+            bits: spki.subject_public_key.data.to_vec(),
             validity: None,
             parsed: parsed(&spki)?,
         })
@@ -236,6 +246,52 @@ impl SigningKey {
             Some((_, until)) if now > until => Err(expired("expired")),
             _ => Ok(()),
         }
+    }
+}
+
+/// A key that the kernel measured when it was added to a keyring (`measure func=KEY_CHECK`): `ima-buf` with the keyring's
+/// name and the certificate.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct MeasuredKey<'a> {
+    /// The keyring, such as `.ima`.
+    pub keyring: &'a [u8],
+    /// The certificate, DER.
+    pub certificate: &'a [u8],
+}
+
+impl<'a> MeasuredKey<'a> {
+    /// The kernel's own keyrings begin with a dot (`_ima` and `_evm` with an underscore in old ones); others are known by
+    /// what they hold. Anything in DER is taken for a key there: it begins with a SEQUENCE of two bytes' length.
+    pub(super) fn parse(name: &'a [u8], data: &'a [u8]) -> Option<Self> {
+        let keyring = name.starts_with(b".") || matches!(name, b"_ima" | b"_evm");
+        (keyring || data.starts_with(&[0x30, 0x82])).then_some(Self {
+            keyring: name,
+            certificate: data,
+        })
+    }
+
+    /// The ids that signatures call it by; none if it is no X.509 certificate.
+    pub fn ids(&self) -> Vec<KeyId> {
+        self.key().map_or_else(Vec::new, |key| key.0)
+    }
+
+    /// Whether a key of the keyring is this one: by the whole public key, not by an id.
+    pub fn is_in(&self, keyring: &Keyring) -> bool {
+        self.key()
+            .is_some_and(|(_, bits)| keyring.keys.iter().any(|key| key.bits == bits))
+    }
+
+    fn key(&self) -> Option<(Vec<KeyId>, Vec<u8>)> {
+        let (_, certificate) = X509Certificate::from_der(self.certificate).ok()?;
+        let tbs = &certificate.tbs_certificate;
+        let bits = tbs.public_key().subject_public_key.data.to_vec();
+        let mut ids = vec![KeyId::of_key(&bits)];
+        for extension in tbs.extensions() {
+            if let ParsedExtension::SubjectKeyIdentifier(id) = extension.parsed_extension() {
+                ids.extend(KeyId::of_identifier(id.0));
+            }
+        }
+        Some((ids, bits))
     }
 }
 

@@ -14,14 +14,16 @@ mod keyring;
 mod list;
 mod replay;
 mod signature;
+mod subject;
 mod template;
 mod text;
 
 pub use boot_aggregate::BOOT_AGGREGATE;
 pub(crate) use boot_aggregate::compare as compare_boot_aggregate;
 pub use entry::{Appended, DigestKind, Fields, ImaEntry, Metadata};
-pub use keyring::{Keyring, KeyringError, NotSigned, SigningKey};
+pub use keyring::{Keyring, KeyringError, MeasuredKey, NotSigned, SigningKey};
 pub use list::{Cursor, Form, ImaError, ImaList};
 pub use replay::{IMA_PCR, ImaReplayError, ReplayedImaLog, Start};
 pub use signature::{FileSignature, KernelHash, KeyId, SignatureKind, SignedDigest};
+pub use subject::Subject;
 pub use template::Template;

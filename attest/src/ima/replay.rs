@@ -1,9 +1,10 @@
 //! Entries to PCR 10, and the proof that a prefix of them is what the TPM signed.
 
 use super::bank::{Extended, Measured, Running};
+use super::boot_aggregate::BOOT_AGGREGATE;
 use super::entry::ImaEntry;
-use super::list::{ImaError, ImaList};
-use crate::pcr::{HashAlg, PcrValue};
+use super::list::{Cursor, ImaError, ImaList};
+use crate::pcr::{self, HashAlg, PcrValue};
 use crate::quote::QuotedPcrs;
 
 /// The PCR that IMA extends (CONFIG_IMA_MEASURE_PCR_IDX, 10 in every distribution).
@@ -16,6 +17,8 @@ pub struct Start {
     pub entries: u64,
     /// PCR 10 after those, in every bank that is quoted.
     pub pcr10: Vec<PcrValue>,
+    /// SHA-256 of the last one's template data; zeros where there is none.
+    pub last_entry: [u8; 32],
 }
 
 /// Why a list does not explain the quoted PCR 10.
@@ -39,6 +42,14 @@ pub enum ImaReplayError {
         template: String,
         /// The bank.
         bank: HashAlg,
+    },
+    /// The list's head is not there, and no earlier round covers it.
+    #[error(
+        "the list's head is missing: it is said to begin at entry {first}, and its first entry is not boot_aggregate or does not stand at 0"
+    )]
+    Headless {
+        /// Where whoever sent it says that it begins.
+        first: u64,
     },
     /// No prefix leads to the quoted value.
     #[error(
@@ -66,6 +77,9 @@ pub struct ReplayedImaLog<'a> {
     listed: u64,
     pcr10: Vec<PcrValue>,
     by_sha1_alone: bool,
+    /// The slice's bytes up to its first entry, where a head was skipped.
+    skipped: u64,
+    last_entry: [u8; 32],
 }
 
 impl Start {
@@ -84,6 +98,7 @@ impl Start {
                 .filter(|value| value.index == IMA_PCR)
                 .map(zero)
                 .collect(),
+            last_entry: [0; 32],
         }
     }
 }
@@ -100,65 +115,106 @@ impl<'a> ImaList<'a> {
     /// # Errors
     /// It does not parse to its end, or no prefix leads there.
     pub fn replay(self, start: &Start, quoted: &QuotedPcrs) -> Result<ReplayedImaLog<'a>, ImaReplayError> {
-        let mut signed: Vec<(&PcrValue, &PcrValue)> = Vec::new();
-        for value in quoted.values().iter().filter(|value| value.index == IMA_PCR) {
-            let from = start
-                .pcr10
-                .iter()
-                .find(|from| from.bank == value.bank && from.index == IMA_PCR);
-            signed.push((value, from.ok_or(ImaReplayError::NoStart(value.bank))?));
-        }
-        let Some((first, _)) = signed.first() else {
-            return Err(ImaReplayError::NotQuoted);
-        };
-        let forms = |forms: &'static [Extended]| -> Vec<Running<'_>> {
-            let mut all = Vec::new();
-            for (to, from) in &signed {
-                let of = |form: &Extended| Running::new(to.bank, *form, &from.digest, &to.digest);
-                all.extend(forms.iter().map(of));
-            }
-            all
-        };
-        let banks: Vec<HashAlg> = signed.iter().map(|(value, _)| value.bank).collect();
-        let mut native = forms(&[Extended::Native]);
-        let mut walk = self.walk(&mut native, &banks, start.entries)?;
-        let mut by_sha1_alone = banks.iter().all(|bank| *bank == HashAlg::Sha1);
+        let signed = Signed::new(start, quoted)?;
+        let mut native = signed.running(&[Extended::Native]);
+        let mut walk = self.walk(self.cursor(), &mut native, &signed.banks(), start)?;
+        let mut by_sha1_alone = signed.banks().iter().all(|bank| *bank == HashAlg::Sha1);
         if walk.covered.is_none() && start.entries == 0 && !by_sha1_alone {
-            let mut padded = forms(&[Extended::Native, Extended::Padded, Extended::PaddedButViolations]);
-            walk = self.walk(&mut padded, &banks, start.entries)?;
-            by_sha1_alone = walk.covered.is_some()
-                && banks.iter().all(|bank| {
-                    let native =
-                        |running: &&Running<'_>| running.bank == *bank && running.form == Extended::Native;
-                    *bank == HashAlg::Sha1 || !padded.iter().filter(native).any(Running::is_there)
-                });
+            let forms = [Extended::Native, Extended::Padded, Extended::PaddedButViolations];
+            let mut padded = signed.running(&forms);
+            walk = self.walk(self.cursor(), &mut padded, &signed.banks(), start)?;
+            by_sha1_alone = walk.covered.is_some() && signed.only_padded(&padded);
         }
         let Some(covered) = walk.covered else {
-            return Err(ImaReplayError::Mismatch {
-                bank: first.bank,
-                quoted: hex::encode(&first.digest),
-                replayed: native.first().map(Running::hex).unwrap_or_default(),
-                entries: walk.read,
-            });
+            return Err(signed.mismatch(&native, &walk));
         };
-        Ok(ReplayedImaLog {
+        Ok(self.proven(start, &signed, &walk, covered, by_sha1_alone))
+    }
+
+    /// The same for a list whose head the kernel trimmed, at a place that nobody told: the entries behind the one that the
+    /// start ended with lead from the start's value to the quoted one. What stands before that place is not looked at; it
+    /// was covered before.
+    ///
+    /// # Errors
+    /// It does not parse to its end, or no prefix behind such a place leads there.
+    pub fn replay_behind(
+        self,
+        start: &Start,
+        quoted: &QuotedPcrs,
+    ) -> Result<ReplayedImaLog<'a>, ImaReplayError> {
+        let signed = Signed::new(start, quoted)?;
+        let by_sha1_alone = signed.banks().iter().all(|bank| *bank == HashAlg::Sha1);
+        let mut places = 0_usize;
+        let mut cursor = self.cursor();
+        let mut skipped = 0_u64;
+        let mut mismatch = None;
+        loop {
+            // Before the first entry, for a list that was trimmed up to the start exactly; then behind each candidate.
+            if places > 0 || skipped == 0 {
+                let mut running = signed.running(&[Extended::Native]);
+                let walk = self.walk(cursor.clone(), &mut running, &signed.banks(), start)?;
+                if let Some(covered) = walk.covered {
+                    let log = self.proven(start, &signed, &walk, covered, by_sha1_alone);
+                    return Ok(ReplayedImaLog { skipped, ..log });
+                }
+                mismatch.get_or_insert_with(|| signed.mismatch(&running, &walk));
+            }
+            loop {
+                let Some(entry) = cursor.next_entry()? else {
+                    return Err(mismatch.unwrap_or(ImaReplayError::NotQuoted));
+                };
+                skipped = skipped.saturating_add(1);
+                if entry.pcr == u32::from(IMA_PCR) && fingerprint(&entry) == start.last_entry {
+                    break;
+                }
+            }
+            places = places.saturating_add(1);
+            if places > MAX_PLACES {
+                return Err(mismatch.unwrap_or(ImaReplayError::NotQuoted));
+            }
+        }
+    }
+
+    /// Whether it begins with something else than `boot_aggregate`, as every whole list does.
+    pub fn is_headless(&self) -> bool {
+        let mut cursor = self.cursor();
+        while let Ok(Some(entry)) = cursor.next_entry() {
+            if entry.pcr == u32::from(IMA_PCR) {
+                return entry.fields.is_none_or(|fields| fields.path != BOOT_AGGREGATE);
+            }
+        }
+        false
+    }
+
+    fn proven(
+        self,
+        start: &Start,
+        signed: &Signed<'_>,
+        walk: &Walk,
+        covered: u64,
+        by_sha1_alone: bool,
+    ) -> ReplayedImaLog<'a> {
+        ReplayedImaLog {
             list: self,
             first: start.entries,
             covered: start.entries.saturating_add(covered),
             uncovered: walk.read.saturating_sub(covered),
             listed: start.entries.saturating_add(walk.listed.max(covered)),
-            pcr10: signed.iter().map(|(value, _)| (*value).clone()).collect(),
+            pcr10: signed.0.iter().map(|(value, _)| (*value).clone()).collect(),
             by_sha1_alone,
-        })
+            skipped: 0,
+            last_entry: walk.last_entry,
+        }
     }
 
     /// Extends until every bank is where it was signed in one of its forms; reads on to the end, so that what follows
     /// parses as well.
     fn walk(
         &self,
+        mut cursor: Cursor<'_>,
         running: &mut [Running<'_>],
         banks: &[HashAlg],
-        before: u64,
+        start: &Start,
     ) -> Result<Walk, ImaReplayError> {
         let there = |running: &[Running<'_>]| {
             banks.iter().all(|bank| {
@@ -171,8 +227,8 @@ impl<'a> ImaList<'a> {
             covered: there(running).then_some(0),
             read: 0,
             listed: 0,
+            last_entry: start.last_entry,
         };
-        let mut cursor = self.cursor();
         while let Some(entry) = cursor.next_entry()? {
             walk.read = walk.read.saturating_add(1);
             if entry.pcr != u32::from(IMA_PCR) {
@@ -186,13 +242,16 @@ impl<'a> ImaList<'a> {
             for running in running.iter_mut() {
                 if running.extend(&mut measured).is_none() {
                     return Err(ImaReplayError::UnknownInText {
-                        entry: before.saturating_add(entry.number),
+                        entry: start.entries.saturating_add(walk.read).saturating_sub(1),
                         template: String::from_utf8_lossy(entry.template.name()).into_owned(),
                         bank: running.bank,
                     });
                 }
             }
             walk.covered = there(running).then_some(walk.read);
+            if walk.covered.is_some() {
+                walk.last_entry = fingerprint(&entry);
+            }
         }
         Ok(walk)
     }
@@ -206,6 +265,69 @@ struct Walk {
     read: u64,
     /// Entries up to the last one for PCR 10.
     listed: u64,
+    /// Of the last covered entry.
+    last_entry: [u8; 32],
+}
+
+/// The quoted values of PCR 10, each with where its bank starts.
+struct Signed<'q>(Vec<(&'q PcrValue, &'q PcrValue)>);
+
+impl<'q> Signed<'q> {
+    fn new(start: &'q Start, quoted: &'q QuotedPcrs) -> Result<Self, ImaReplayError> {
+        let mut signed = Vec::new();
+        for value in quoted.values().iter().filter(|value| value.index == IMA_PCR) {
+            let from = start
+                .pcr10
+                .iter()
+                .find(|from| from.bank == value.bank && from.index == IMA_PCR);
+            signed.push((value, from.ok_or(ImaReplayError::NoStart(value.bank))?));
+        }
+        if signed.is_empty() {
+            return Err(ImaReplayError::NotQuoted);
+        }
+        Ok(Self(signed))
+    }
+
+    fn banks(&self) -> Vec<HashAlg> {
+        self.0.iter().map(|(value, _)| value.bank).collect()
+    }
+
+    fn running(&self, forms: &[Extended]) -> Vec<Running<'q>> {
+        let mut all = Vec::new();
+        for (to, from) in &self.0 {
+            let of = |form: &Extended| Running::new(to.bank, *form, &from.digest, &to.digest);
+            all.extend(forms.iter().map(of));
+        }
+        all
+    }
+
+    /// Whether no bank but SHA-1 came there by its own digests.
+    fn only_padded(&self, running: &[Running<'_>]) -> bool {
+        running
+            .iter()
+            .filter(|running| running.bank != HashAlg::Sha1 && running.form == Extended::Native)
+            .all(|running| !running.is_there())
+    }
+
+    fn mismatch(&self, running: &[Running<'_>], walk: &Walk) -> ImaReplayError {
+        match (self.0.first(), running.first()) {
+            (Some((value, _)), Some(running)) => ImaReplayError::Mismatch {
+                bank: value.bank,
+                quoted: hex::encode(&value.digest),
+                replayed: running.hex(),
+                entries: walk.read,
+            },
+            _ => ImaReplayError::NotQuoted,
+        }
+    }
+}
+
+/// Places where a trimmed list may go on: the kernel lists an entry once (its hash table), but for violations.
+const MAX_PLACES: usize = 8;
+
+/// What an entry is known by in a checkpoint.
+fn fingerprint(entry: &ImaEntry<'_>) -> [u8; 32] {
+    pcr::sha256(&[entry.data.unwrap_or_else(|| entry.printed.as_slice())])
 }
 
 impl ReplayedImaLog<'_> {
@@ -229,6 +351,11 @@ impl ReplayedImaLog<'_> {
         self.listed
     }
 
+    /// SHA-256 of the last covered entry's template data: where a trimmed list goes on.
+    pub fn last_entry(&self) -> [u8; 32] {
+        self.last_entry
+    }
+
     /// Whether only SHA-1 ties the list to the quote: no other bank was quoted, or the kernel extended the others with
     /// padded SHA-1 digests. Two entries can be made that share one.
     pub fn by_sha1_alone(&self) -> bool {
@@ -244,8 +371,11 @@ impl ReplayedImaLog<'_> {
     /// other PCRs lie among them; PCR 10 does not prove those.
     pub fn each_covered(&self, look: &mut dyn FnMut(u64, &ImaEntry<'_>)) {
         let mut cursor = self.list.cursor();
-        for number in self.first..self.covered {
+        for _ in 0..self.skipped {
             // The list was read to its end before, so this neither fails nor ends early.
+            let Ok(Some(_)) = cursor.next_entry() else { return };
+        }
+        for number in self.first..self.covered {
             let Ok(Some(entry)) = cursor.next_entry() else {
                 return;
             };

@@ -7,6 +7,9 @@
 
 use std::fmt;
 
+use serde::de::Error;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
 use crate::pcr::HashAlg;
 use crate::reader::{ReadError, Reader};
 
@@ -58,6 +61,20 @@ impl fmt::Display for KernelHash {
 /// subject key identifier. It finds a key; it proves nothing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct KeyId(pub [u8; 4]);
+
+impl Serialize for KeyId {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        to.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for KeyId {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        let mut bytes = [0; 4];
+        hex::decode_to_slice(String::deserialize(from)?, &mut bytes).map_err(D::Error::custom)?;
+        Ok(Self(bytes))
+    }
+}
 
 impl KeyId {
     pub(super) fn of_identifier(identifier: &[u8]) -> Option<Self> {
@@ -144,7 +161,12 @@ impl<'a> FileSignature<'a> {
                 hash,
                 hash.digest_parts(&[&[self.kind.0, self.hash.0], measured.digest]),
             )),
-            _ => Err(NotSigned::Kind),
+            (SignatureKind::EVM_PORTABLE, _, _) => Err(NotSigned::Metadata),
+            (SignatureKind::FILE | SignatureKind::VERITY, 2 | 3, _) => Err(NotSigned::Kind),
+            (kind, version, _) => Err(NotSigned::Form(format!(
+                "a signature of kind {} and version {version} is not known here",
+                kind.0
+            ))),
         }
     }
 }

@@ -123,39 +123,69 @@ pub(crate) fn prove_ima<'a>(
         return Ok(None);
     }
     let slice = || Finding::new(Code::ImaFullListNeeded, "IMA list");
-    let asked = challenge.ima_first;
-    if evidence.ima_first != asked {
+    let (asked, given) = (challenge.ima_first, evidence.ima_first);
+    if given < asked {
         return Err(slice()
             .expected(format!("entries from {asked}"))
-            .found(format!("entries from {}", evidence.ima_first)));
+            .found(format!("entries from {given}")));
     }
-    let start = match checkpoint {
+    let at_checkpoint = checkpoint.map(|checkpoint| Start {
+        entries: checkpoint.entries,
+        pcr10: checkpoint.pcr10.clone(),
+        last_entry: checkpoint.last_entry,
+    });
+    let list = ImaList::new(&evidence.ima_log);
+    let extended = pcr10.any(|value| value.digest.iter().any(|byte| *byte != 0));
+    let start = match &at_checkpoint {
         _ if asked == 0 => Start::of_boot(quoted),
-        Some(checkpoint) if checkpoint.entries == asked => Start {
-            entries: checkpoint.entries,
-            pcr10: checkpoint.pcr10.clone(),
-        },
-        Some(checkpoint) => {
+        Some(start) if start.entries == asked => start.clone(),
+        Some(start) => {
             return Err(slice().found(format!(
                 "an earlier round ended at entry {}, not {asked}",
-                checkpoint.entries
+                start.entries
             )));
         }
         None => return Err(slice().found("no earlier round of this boot, policy and key to go on from")),
     };
-    let list = ImaList::new(&evidence.ima_log);
-    let extended = pcr10.any(|value| value.digest.iter().any(|byte| *byte != 0));
     if list.is_empty() && asked == 0 && extended {
         return Err(Finding::new(Code::ImaListMissing, "IMA list")
             .expected("entries for the extended PCR 10")
             .found("an empty list"));
     }
-    list.replay(&start, quoted).map(Some).map_err(|error| {
+    let whole = if given == asked {
+        list.replay(&start, quoted)
+    } else {
+        Err(ImaReplayError::Headless { first: given })
+    };
+    let trimmed = |error: &ImaReplayError| match error {
+        ImaReplayError::Headless { .. } => true,
+        ImaReplayError::Mismatch { .. } => list.is_headless(),
+        _ => false,
+    };
+    let proven = match whole {
+        Err(error) if asked == 0 && trimmed(&error) => {
+            let behind = at_checkpoint
+                .as_ref()
+                .and_then(|start| list.replay_behind(start, quoted).ok());
+            behind.ok_or(ImaReplayError::Headless { first: given })
+        }
+        other => other,
+    };
+    proven.map(Some).map_err(|error| {
         let text = error.to_string();
         match error {
             ImaReplayError::Form(_) | ImaReplayError::UnknownInText { .. } => {
                 Finding::new(Code::ImaListGarbled, "IMA list").found(text)
             }
+            ImaReplayError::Headless { .. } => Finding::new(Code::ImaListTrimmed, "IMA list")
+                .expected(match checkpoint {
+                    Some(checkpoint) if asked == 0 => format!(
+                        "boot_aggregate first, or entries that go on from entry {}, where an earlier round ended",
+                        checkpoint.entries
+                    ),
+                    _ => format!("entries from {asked}"),
+                })
+                .found(text),
             // PCR 10 was quoted; a checkpoint from a round that asked for other banks has no start for this one.
             ImaReplayError::NotQuoted | ImaReplayError::NoStart(_) => slice().found(text),
             ImaReplayError::Mismatch { .. } if asked > 0 => slice().found(text),

@@ -6,7 +6,7 @@ use lazaret_attest::reference::{Capture, capture};
 use lazaret_attest::verdict::Verdict;
 use lazaret_forge::bank::Bank;
 use lazaret_forge::bootlog::typical_server;
-use lazaret_forge::ima::Entry;
+use lazaret_forge::ima::{Entry, Template};
 
 use crate::host::{Change, Host, expect, policy, read};
 
@@ -61,14 +61,26 @@ fn a_capture_tells_what_was_behind_the_quote() {
 
 #[test]
 fn nothing_is_captured_from_what_is_not_proven() {
-    let changes: [(Code, Change); 6] = [
+    let changes: [(Code, Change); 8] = [
         (Code::ImaAlgorithmUnsuitable, |host| {
             let weak = Entry::new(host.ima.template, Bank::Sha1, "/usr/bin/weak", vec![1; 20]);
             host.ima.push(weak);
         }),
         (Code::BootLogMissing, |host| host.boot_log = Some(Vec::new())),
-        (Code::ImaReplayMismatch, |host| {
+        (Code::ImaListTrimmed, |host| {
             host.ima_log = Some(host.ima.binary_from(1))
+        }),
+        (Code::ImaReplayMismatch, |host| {
+            let mut list = host.ima.clone();
+            list.entries.remove(1);
+            host.ima_log = Some(list.binary())
+        }),
+        (Code::ImaDigestKind, |host| {
+            let tree = Entry {
+                verity: true,
+                ..Entry::new(Template::ImaNgv2, Bank::Sha256, "/usr/bin/tree", vec![1; 32])
+            };
+            host.ima.push(tree);
         }),
         (Code::ImaBootAggregateDiffers, |host| {
             host.ima.entries[0].file_digest[0] ^= 1
