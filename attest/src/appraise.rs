@@ -43,7 +43,7 @@ fn alternatives<'a>(golden: impl ExactSizeIterator<Item = &'a Vec<u8>>) -> Strin
 /// Golden alternatives that a finding names: a line has room for a few.
 const ALTERNATIVES: usize = 3;
 
-fn some_of(golden: impl Iterator<Item = String>, count: usize) -> String {
+pub(crate) fn some_of(golden: impl Iterator<Item = String>, count: usize) -> String {
     let named: Vec<String> = golden.take(ALTERNATIVES).collect();
     let more = count.saturating_sub(named.len());
     let more = if more > 0 {

@@ -1,12 +1,15 @@
 //! Typed facts from verified evidence, without opinion.
 
-mod boot;
+pub(crate) mod boot;
 mod ima;
 mod quote;
 
 use serde::{Deserialize, Serialize};
 
-pub use boot::{BootLogClaims, SecureBoot};
+pub use boot::{
+    Authority, BootLogClaims, Disk, Fact, Handover, KeyStore, Listed, Measured, Section, SecureBoot,
+    Separator, SeparatorState,
+};
 pub use ima::{BootAggregate, ImaClaims, ImaEvent, MAX_EVENTS};
 pub use quote::QuoteClaims;
 

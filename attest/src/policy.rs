@@ -42,7 +42,7 @@
 //! ima-violation = "contraindicated"
 //! ```
 
-mod boot_rules;
+pub mod boot_rules;
 mod component;
 mod file;
 mod joined;

@@ -1,6 +1,9 @@
 //! The replayed boot log against golden digests and required claims.
 
-use crate::boot_log::ReplayedBootLog;
+mod rules;
+
+use crate::boot_log::{Facts, ReplayedBootLog};
+use crate::claims::boot::{Detail, read};
 use crate::claims::{BootLogClaims, SecureBoot};
 use crate::finding::{Code, Finding, FindingList};
 use crate::policy::{Policy, Standing};
@@ -12,7 +15,8 @@ pub(crate) fn boot_log(
     standing: &mut Standing<'_>,
     findings: &mut FindingList<'_>,
 ) -> BootLogClaims {
-    let claims = log.claims();
+    let facts = Facts::of(log);
+    let claims = read(&facts, log.all_events().len(), log.boot_phases(), Detail::STORED);
     for (bank, index) in policy.boot_log().keys() {
         if !log.covers(*bank, *index) {
             findings.add(Finding::new(Code::PcrNotQuoted, format!("PCR {bank}:{index}")));
@@ -42,13 +46,14 @@ pub(crate) fn boot_log(
             );
         }
     }
-    for event in log.data_mismatches() {
+    for event in facts.contradictions() {
         findings.add_with(Code::BootEventDataDiffers, |finding| Finding {
             subject: format!("PCR {}, event {}: {}", event.pcr, event.number, event.kind),
             ..finding
         });
     }
     secure_boot(claims.secure_boot, policy, findings);
+    rules::appraise(&facts, policy.boot(), findings);
     claims
 }
 
@@ -58,6 +63,7 @@ pub(crate) fn no_boot_log(policy: &Policy, findings: &mut FindingList<'_>) {
         findings.add(Finding::new(Code::PcrNotQuoted, format!("PCR {bank}:{index}")));
     }
     secure_boot(SecureBoot::Unproven, policy, findings);
+    rules::unproven(policy.boot(), findings);
 }
 
 fn secure_boot(state: SecureBoot, policy: &Policy, findings: &mut FindingList<'_>) {

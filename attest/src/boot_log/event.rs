@@ -60,21 +60,6 @@ event_types! {
     EFI_SPDM_FIRMWARE_CONFIG = 0x8000_00E2;
 }
 
-impl EventType {
-    /// Whether the digest of such an event is the digest of its logged data.
-    ///
-    /// Narrow on purpose: only types for which the profile says so and every log that we hold agrees. Left out:
-    /// EV_EFI_VARIABLE_BOOT (firmware hashes the variable's value alone), EV_EFI_VARIABLE_AUTHORITY (older shims hash
-    /// less than they log), EV_IPL (grub hashes without its prefix), EV_POST_CODE (hashes the code, logs its name),
-    /// images and blobs (hash what they describe).
-    pub fn binds_data(self) -> bool {
-        matches!(
-            self,
-            Self::SEPARATOR | Self::S_CRTM_VERSION | Self::EFI_ACTION | Self::EFI_VARIABLE_DRIVER_CONFIG
-        )
-    }
-}
-
 impl fmt::Display for EventType {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.name() {
@@ -84,17 +69,50 @@ impl fmt::Display for EventType {
     }
 }
 
+/// An event's digests: one for each bank whose algorithm is known here, none for the others.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Digests<'a>([Option<&'a [u8]>; HashAlg::ALL.len()]);
+
+impl<'a> Digests<'a> {
+    /// The digest for a bank.
+    pub fn of(&self, bank: HashAlg) -> Option<&'a [u8]> {
+        self.iter()
+            .find(|(alg, _)| *alg == bank)
+            .map(|(_, digest)| digest)
+    }
+
+    /// Every digest with its bank, in the order of [`HashAlg::ALL`].
+    pub fn iter(&self) -> impl Iterator<Item = (HashAlg, &'a [u8])> {
+        HashAlg::ALL
+            .into_iter()
+            .zip(self.0)
+            .filter_map(|(bank, digest)| digest.map(|digest| (bank, digest)))
+    }
+
+    pub(super) fn set(&mut self, bank: HashAlg, digest: &'a [u8]) {
+        if let Some((_, place)) = HashAlg::ALL
+            .into_iter()
+            .zip(&mut self.0)
+            .find(|(alg, _)| *alg == bank)
+        {
+            *place = Some(digest);
+        }
+    }
+}
+
 /// One event as logged.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BootEvent<'a> {
-    /// Position in the log, counted from 0.
+    /// Position in the log, counted from 0; the header is event 0.
     pub number: usize,
+    /// Where its record begins in the log's bytes.
+    pub offset: usize,
     /// The PCR it was extended into; anything where it was not extended (EV_NO_ACTION).
     pub pcr: u32,
     /// What it calls itself.
     pub kind: EventType,
-    /// One digest for each bank whose algorithm is known here.
-    pub digests: Vec<(HashAlg, &'a [u8])>,
+    /// Its digests.
+    pub digests: Digests<'a>,
     /// What it says about what was measured.
     pub data: &'a [u8],
 }
@@ -102,10 +120,7 @@ pub struct BootEvent<'a> {
 impl<'a> BootEvent<'a> {
     /// Its digest for a bank.
     pub fn digest(&self, bank: HashAlg) -> Option<&'a [u8]> {
-        self.digests
-            .iter()
-            .find(|(alg, _)| *alg == bank)
-            .map(|(_, digest)| *digest)
+        self.digests.of(bank)
     }
 
     /// Whether a replay extends it.
@@ -115,7 +130,7 @@ impl<'a> BootEvent<'a> {
 
     /// A short text of what it says about itself; for people, proves nothing.
     pub fn describe(&self) -> String {
-        let text = super::facts::efi_variable_name(self.data).unwrap_or_else(|| readable(self.data));
+        let text = super::variable::name_for_people(self.data).unwrap_or_else(|| readable(self.data));
         if text.is_empty() {
             self.kind.to_string()
         } else {

@@ -1,135 +1,275 @@
-//! What a replayed log says about the boot, where its digests cover it.
+//! What proven events say about the boot, where their digests cover it.
+//!
+//! Event types are never asked: nothing covers them. A fact is decided by the PCR, by the order of the events within it
+//! (both replayed), and by bytes whose digest was measured. What a digest covers is tried, not looked up: the logged bytes
+//! as they are, or the part of them that a known program hashes. Bytes that no digest covers are never read.
 
+use aws_lc_rs::digest::{Digest, digest};
+
+use super::coverage::Coverage;
 use super::event::BootEvent;
+use super::parse::BootLog;
 use super::replay::ReplayedBootLog;
-use crate::claims::{BootLogClaims, SecureBoot};
+use super::secure_boot::Pcr7;
+use super::separator::{Separator, Separators};
+use super::variable::{self, Variable};
 use crate::pcr::HashAlg;
-use crate::reader::Reader;
 
-/// EFI_GLOBAL_VARIABLE, 8be4df61-93ca-11d2-aa0d-00e098032b8c, as it lies in memory.
-const GLOBAL_VARIABLE: [u8; 16] = [
-    0x61, 0xdf, 0xe4, 0x8b, 0xca, 0x93, 0xd2, 0x11, 0xaa, 0x0d, 0x00, 0xe0, 0x98, 0x03, 0x2b, 0x8c,
+/// Longest event data that is taken for a word of the firmware's, in bytes: versions and actions are short.
+const MAX_WORD: usize = 512;
+
+/// Where a PCR's separator stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Closing {
+    /// The PCR was not quoted.
+    NotQuoted,
+    /// Exactly one, a normal one.
+    Once,
+    /// None.
+    Missing,
+    /// More than one.
+    Several,
+    /// One that tells of an error, or that is one in some banks only.
+    Error,
+}
+
+/// How far the firmware said that it handed over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Exit {
+    /// PCR 5 was not quoted.
+    NotQuoted,
+    /// Nothing said.
+    NotSeen,
+    /// Asked for, no answer logged.
+    Invoked,
+    /// It failed, and no later attempt succeeded.
+    Failed,
+    /// It succeeded.
+    Succeeded,
+}
+
+/// The facts of a log, found when they are asked for.
+#[derive(Debug, Clone)]
+pub(crate) struct Facts<'l, 'a> {
+    log: &'l BootLog<'a>,
+    coverage: Coverage,
+    separators: Separators,
+    actions: Vec<(HashAlg, Digest)>,
+}
+
+/// What firmware says in PCR 4 and 5 (PC Client profile, EV_EFI_ACTION).
+const ACTIONS: [&str; 5] = [
+    "Calling EFI Application from Boot Option",
+    "Returning from EFI Application from Boot Option",
+    "Exit Boot Services Invocation",
+    "Exit Boot Services Returned with Failure",
+    "Exit Boot Services Returned with Success",
 ];
-/// Tag of the EFI stub's measurement of the kernel's load options (Linux, `LOAD_OPTIONS_EVENT_TAG_ID`).
-const LOAD_OPTIONS_TAG: u32 = 0x8F3B_22ED;
-/// Longest name of a UEFI variable that is looked at, in characters: the names that matter here have ten or fewer.
-const MAX_NAME: usize = 512;
 
-impl ReplayedBootLog<'_> {
-    /// The log's typed facts.
-    pub fn claims(&self) -> BootLogClaims {
-        BootLogClaims {
-            events: u64::try_from(self.all_events().len()).unwrap_or(u64::MAX),
-            secure_boot: self.secure_boot(),
-            command_lines: u64::try_from(self.command_lines()).unwrap_or(u64::MAX),
+impl<'l, 'a> Facts<'l, 'a> {
+    pub(super) fn new(log: &'l BootLog<'a>, coverage: Coverage) -> Self {
+        // One bank tells: what it says is compared with the logged data, in every bank.
+        let bank = coverage.shown_bank(5).or_else(|| coverage.shown_bank(4));
+        Self {
+            log,
+            coverage,
+            separators: Separators::new(&coverage),
+            actions: bank
+                .into_iter()
+                .flat_map(|bank| ACTIONS.map(|action| (bank, digest(bank.algorithm(), action.as_bytes()))))
+                .collect(),
         }
     }
 
-    /// The state of Secure Boot that the firmware measured.
-    ///
-    /// Decided without event types, which nothing proves. The firmware measures the variable into PCR 7 before that
-    /// PCR's separator, and whatever runs later can only append behind the separator: so the state is that of the one
-    /// event in PCR 7 before the first separator whose data is the variable `SecureBoot` and has the measured digest, in
-    /// every quoted bank. A doubled one, or a PCR 7 without a separator, proves nothing.
-    pub fn secure_boot(&self) -> SecureBoot {
-        let mut agreed = None;
-        for bank in HashAlg::ALL.into_iter().filter(|bank| self.covers(*bank, 7)) {
-            let state = self.secure_boot_in(bank);
-            if agreed.is_some_and(|before| before != state) {
-                return SecureBoot::Unproven;
-            }
-            agreed = Some(state);
-        }
-        agreed.unwrap_or(SecureBoot::Unproven)
+    /// Facts of a proven log.
+    pub(crate) fn of(log: &'l ReplayedBootLog<'a>) -> Self {
+        Self::new(log.log(), *log.coverage())
     }
 
-    fn secure_boot_in(&self, bank: HashAlg) -> SecureBoot {
-        let separators = [bank.digest(&[0; 4]), bank.digest(&[0xff; 4])];
-        let mut state = None;
-        for event in self.events_of(bank, 7) {
-            let digest = event.digest(bank).unwrap_or_default();
-            if separators.iter().any(|separator| separator == digest) {
-                return state.unwrap_or(SecureBoot::Unproven);
-            }
-            let Some(value) = efi_variable(event.data, "SecureBoot") else {
-                continue;
+    /// Which registers are proven.
+    pub(crate) fn coverage(&self) -> &Coverage {
+        &self.coverage
+    }
+
+    /// Whether a register is proven in any bank.
+    pub(crate) fn quotes(&self, index: u8) -> bool {
+        self.coverage.banks(index).next().is_some()
+    }
+
+    /// The proven events of a PCR.
+    pub(crate) fn events(&self, index: u8) -> impl Iterator<Item = &'l BootEvent<'a>> + use<'l, 'a> {
+        let proven = self.quotes(index);
+        self.log
+            .events()
+            .iter()
+            .filter(move |event| proven && event.pcr == u32::from(index) && event.is_extended())
+    }
+
+    /// What a separator says, if an event is one.
+    pub(crate) fn separator(&self, event: &BootEvent<'_>) -> Option<Separator> {
+        self.separators.kind(event, &self.coverage)
+    }
+
+    /// Whether the event's digests cover exactly these bytes.
+    pub(crate) fn covers(&self, event: &BootEvent<'_>, bytes: &[u8]) -> bool {
+        self.coverage.covers(event, bytes)
+    }
+
+    /// The event's text, if its data is one and its digest covers it, with or without the zero at its end.
+    pub(crate) fn word(&self, event: &BootEvent<'a>) -> Option<String> {
+        let text = variable::text(event.data).filter(|_| event.data.len() <= MAX_WORD)?;
+        let bare = event.data.strip_suffix(b"\0").unwrap_or(event.data);
+        (self.covers(event, event.data) || (bare.len() < event.data.len() && self.covers(event, bare)))
+            .then_some(text)
+    }
+
+    /// How a firmware PCR (0 to 7) was closed.
+    pub(crate) fn closing(&self, index: u8) -> Closing {
+        if !self.quotes(index) {
+            return Closing::NotQuoted;
+        }
+        let mut closing = Closing::Missing;
+        for event in self.events(index) {
+            closing = match (self.separator(event), closing) {
+                (None, before) => before,
+                (Some(Separator::Error | Separator::Torn), _) | (_, Closing::Error) => Closing::Error,
+                (Some(Separator::Normal), Closing::Missing) => Closing::Once,
+                (Some(Separator::Normal), _) => Closing::Several,
             };
-            if bank.digest(event.data) != digest {
-                continue;
-            }
-            if state.is_some() {
-                return SecureBoot::Unproven;
-            }
-            state = Some(match value {
-                [1] => SecureBoot::On,
-                [0] => SecureBoot::Off,
-                _ => SecureBoot::Unproven,
-            });
         }
-        SecureBoot::Unproven
+        closing
     }
 
-    /// Events of a quoted bank's PCR 8 and 9 that describe a kernel command line (grub's text, the EFI stub's tag).
-    fn command_lines(&self) -> usize {
-        let Some(bank) = HashAlg::ALL
-            .into_iter()
-            .rev()
-            .find(|bank| self.covers(*bank, 8) || self.covers(*bank, 9))
-        else {
-            return 0;
-        };
-        let describes =
-            |event: &&BootEvent<'_>| event.data.starts_with(b"kernel_cmdline") || is_load_options(event.data);
-        self.events_of(bank, 8)
-            .chain(self.events_of(bank, 9))
-            .filter(describes)
+    /// What the firmware measured into a PCR before it closed it.
+    pub(crate) fn before_separator(&self, index: u8) -> impl Iterator<Item = &'l BootEvent<'a>> {
+        self.events(index)
+            .take_while(|event| self.separator(event).is_none())
+    }
+
+    /// Words of the firmware in PCR 0, before its separator: its version, and what it says of its parts.
+    pub(crate) fn firmware_words(&self) -> impl Iterator<Item = String> {
+        self.before_separator(0)
+            .filter_map(|event| self.word(event))
+            .filter(|word| !word.is_empty())
+    }
+
+    /// Measurements of PCR 0 before its separator that are no words: firmware volumes, tables, microcode.
+    pub(crate) fn firmware_blobs(&self) -> usize {
+        self.before_separator(0)
+            .filter(|event| self.word(event).is_none())
             .count()
     }
 
-    /// Events whose data does not have the measured digest though their type says it should.
-    pub fn data_mismatches(&self) -> impl Iterator<Item = &BootEvent<'_>> {
-        self.all_events().iter().filter(|event| {
-            event.is_extended()
-                && event.kind.binds_data()
-                && event
-                    .digests
-                    .iter()
-                    .any(|(bank, digest)| bank.digest(event.data) != *digest)
+    /// Code in PCR 2 or 4: whatever was measured there that is neither separator nor text. No program that the firmware
+    /// loads could pass for text: the digest of an image covers its header, which has zeros. Each with its position among the
+    /// PCR's measurements.
+    pub(crate) fn code(&self, index: u8) -> impl Iterator<Item = (usize, &'l BootEvent<'a>)> {
+        self.events(index)
+            .enumerate()
+            .filter(|(_, event)| self.separator(event).is_none() && self.word(event).is_none())
+    }
+
+    /// Texts that the firmware measured into PCR 1 to 6: setup words, boot attempts, ExitBootServices.
+    pub(crate) fn actions(&self) -> impl Iterator<Item = (u8, String)> {
+        (1..=6).flat_map(move |index| {
+            self.events(index)
+                .filter_map(move |event| Some((index, self.word(event).filter(|word| !word.is_empty())?)))
         })
     }
-}
 
-fn is_load_options(data: &[u8]) -> bool {
-    Reader::new(data)
-        .u32_le("a tag")
-        .is_ok_and(|tag| tag == LOAD_OPTIONS_TAG)
-}
+    /// How ExitBootServices went.
+    pub(crate) fn exit_boot_services(&self) -> Exit {
+        if !self.quotes(5) {
+            return Exit::NotQuoted;
+        }
+        let mut exit = Exit::NotSeen;
+        for word in self.events(5).filter_map(|event| self.word(event)) {
+            exit = match (word.as_str(), exit) {
+                ("Exit Boot Services Returned with Success", _) | (_, Exit::Succeeded) => Exit::Succeeded,
+                ("Exit Boot Services Returned with Failure", _) => Exit::Failed,
+                ("Exit Boot Services Invocation", Exit::NotSeen) => Exit::Invoked,
+                (_, before) => before,
+            };
+        }
+        exit
+    }
 
-/// The value of a UEFI_VARIABLE_DATA, if it is that global variable and nothing follows it.
-fn efi_variable<'a>(data: &'a [u8], name: &str) -> Option<&'a [u8]> {
-    let (guid, found, value) = split_efi_variable(data)?;
-    (guid == GLOBAL_VARIABLE && found == name).then_some(value)
-}
+    /// Descriptions of boot entries (the Boot#### variables of PCR 1). Most firmware measures a variable's value alone, so
+    /// its name is not told.
+    pub(crate) fn boot_entries(&self) -> impl Iterator<Item = String> {
+        self.before_separator(1).filter_map(|event| {
+            let variable = Variable::read(event.data)?;
+            let text = variable::load_option(variable.value)?;
+            (self.covers(event, variable.value) || self.covers(event, event.data)).then_some(text)
+        })
+    }
 
-/// The name of the variable that event data describes, if it describes one.
-pub(super) fn efi_variable_name(data: &[u8]) -> Option<String> {
-    let (_, name, _) = split_efi_variable(data)?;
-    let plain = !name.is_empty() && name.chars().all(|c| c.is_ascii_graphic() || c == ' ');
-    plain.then_some(name)
-}
+    /// Partition tables in PCR 5: the disk's GUID and its partitions.
+    pub(crate) fn disks(&self) -> impl Iterator<Item = (variable::Guid, u64)> {
+        self.events(5).filter_map(|event| {
+            let found = variable::gpt(event.data)?;
+            self.covers(event, event.data).then_some(found)
+        })
+    }
 
-/// UEFI_VARIABLE_DATA: GUID, name length in characters, value length, name in UTF-16, value.
-fn split_efi_variable(data: &[u8]) -> Option<([u8; 16], String, &[u8])> {
-    let mut reader = Reader::new(data);
-    let guid = reader.array::<16>("a GUID").ok()?;
-    let name_chars = usize::try_from(reader.u64_le("a name's length").ok()?)
-        .ok()
-        .filter(|n| *n <= MAX_NAME)?;
-    let value_len = usize::try_from(reader.u64_le("a value's length").ok()?).ok()?;
-    let name = reader.take(name_chars.checked_mul(2)?, "a name").ok()?;
-    let value = reader.take(value_len, "a value").ok()?;
-    reader.finish("a UEFI variable").ok()?;
-    let (pairs, _) = name.as_chunks::<2>();
-    let units: Vec<u16> = pairs.iter().map(|pair| u16::from_le_bytes(*pair)).collect();
-    Some((guid, String::from_utf16(&units).ok()?, value))
+    /// A Boolean variable of PCR 1 or 7 that firmware measured under its name before it closed the PCR.
+    pub(crate) fn mode(&self, name: &str) -> Option<bool> {
+        let mut found = [1, 7]
+            .into_iter()
+            .flat_map(|index| self.before_separator(index))
+            .filter_map(|event| {
+                let variable = Variable::read(event.data)
+                    .filter(|it| it.guid == variable::GLOBAL && it.is_named(name))?;
+                self.covers(event, event.data).then_some(variable.value)
+            });
+        match (found.next(), found.next()) {
+            (Some([value @ (0 | 1)]), None) => Some(*value == 1),
+            _ => None,
+        }
+    }
+
+    /// Events whose data is not what was measured though it must be: in PCR 7 nothing is measured that is not logged, and
+    /// a separator or a well-known action is known by its digest. Neither asks for the event's type.
+    pub(crate) fn contradictions(&self) -> Vec<&'l BootEvent<'a>> {
+        let mut found: Vec<&'l BootEvent<'a>> = Vec::new();
+        for event in self
+            .log
+            .events()
+            .iter()
+            .filter(|event| event.pcr <= 6 && event.is_extended())
+        {
+            let untrue = match self.separator(event) {
+                // In PCR 0 four zero bytes may be what a part of the firmware holds.
+                Some(Separator::Normal) => {
+                    event.pcr != 0 && !matches!(event.data, [0, 0, 0, 0] | [0xff, 0xff, 0xff, 0xff])
+                }
+                Some(Separator::Error) => false,
+                Some(Separator::Torn) => true,
+                None => self.is_action(event) && self.word(event).is_none(),
+            };
+            if untrue {
+                found.push(event);
+            }
+        }
+        let unexplained = self.secure_boot().unexplained;
+        found.extend(
+            self.events(7)
+                .filter(|event| unexplained.binary_search(&event.number).is_ok()),
+        );
+        found
+    }
+
+    /// Whether the digest is that of a well-known action.
+    fn is_action(&self, event: &BootEvent<'_>) -> bool {
+        matches!(event.pcr, 4 | 5)
+            && self
+                .actions
+                .iter()
+                .any(|(bank, action)| event.digest(*bank) == Some(action.as_ref()))
+    }
+
+    /// What PCR 7 says of Secure Boot.
+    pub(crate) fn secure_boot(&self) -> Pcr7<'a> {
+        Pcr7::read(self)
+    }
 }

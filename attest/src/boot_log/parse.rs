@@ -1,6 +1,6 @@
 //! Bytes to events.
 
-use super::event::{BootEvent, EventType};
+use super::event::{BootEvent, Digests, EventType};
 use crate::pcr::HashAlg;
 use crate::reader::{ReadError, Reader};
 
@@ -14,6 +14,13 @@ const MAX_DATA: usize = 4 * 1024 * 1024;
 const MAX_DIGEST: u16 = 64;
 /// The highest PCR of the PC Client profile.
 const LAST_PCR: u32 = 23;
+
+/// Where the first event's data begins: behind PCR index, type, SHA-1 digest and size.
+const HEADER_DATA: usize = 32;
+/// Fewest bytes that are taken for unused log memory: less than this may be the beginning of a cut event of PCR 0.
+const MIN_PADDING: usize = 16;
+/// Bytes of a log for each event that room is made for at once.
+const TYPICAL_EVENT: usize = 128;
 
 const SPEC_ID_03: &[u8; 16] = b"Spec ID Event03\0";
 
@@ -30,7 +37,7 @@ pub enum Form {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum BootLogError {
     /// The log is empty.
-    #[error("the boot log is empty")]
+    #[error("at byte 0: expected the first event of a boot log, but the log is empty")]
     Empty,
     /// The bytes end early or declare too much.
     #[error("boot log, event {event}: {source}")]
@@ -42,31 +49,39 @@ pub enum BootLogError {
         source: ReadError,
     },
     /// The header lists a bank twice, or none, or one with an impossible digest size.
-    #[error("boot log header: bank {alg:#06x} with digests of {size} bytes is impossible or listed twice")]
+    #[error(
+        "boot log header: at byte {offset}: expected a bank, but {alg:#06x} with digests of {size} bytes is impossible or listed twice"
+    )]
     Bank {
+        /// Where it stands.
+        offset: usize,
         /// The algorithm.
         alg: u16,
         /// Its digest size as declared.
         size: u16,
     },
     /// The header lists no bank.
-    #[error("boot log header: no bank is listed")]
+    #[error("boot log header: at byte 56: expected at least one bank, none is listed")]
     NoBanks,
     /// An event has a digest for a bank that the header does not list, or two for one bank.
     #[error(
-        "boot log, event {event}: a digest for bank {alg:#06x}, which the header does not list or which came before"
+        "boot log, event {event}: at byte {offset}: expected a digest of another bank that the header lists, not {alg:#06x}"
     )]
     Digest {
         /// The event.
         event: usize,
+        /// Where the algorithm stands.
+        offset: usize,
         /// The algorithm.
         alg: u16,
     },
     /// An event was extended into a PCR that does not exist.
-    #[error("boot log, event {event}: there is no PCR {pcr}")]
+    #[error("boot log, event {event}: at byte {offset}: expected a PCR index of 0 to {LAST_PCR}, not {pcr}")]
     Pcr {
         /// The event.
         event: usize,
+        /// Where it begins.
+        offset: usize,
         /// As logged.
         pcr: u32,
     },
@@ -81,6 +96,7 @@ pub struct BootLog<'a> {
     form: Form,
     banks: Vec<Bank>,
     events: Vec<BootEvent<'a>>,
+    padding: usize,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -101,42 +117,51 @@ impl<'a> BootLog<'a> {
         let mut reader = Reader::new(bytes);
         // The first event has the old form in both kinds of log; its data tells which kind it is.
         let first = sha1_event(&mut reader, 0)?;
-        let mut log = match banks(&first)? {
-            Some(banks) => Self {
-                form: Form::CryptoAgile,
-                banks,
-                events: Vec::new(),
-            },
-            None => Self {
-                form: Form::Sha1,
-                banks: vec![Bank {
+        let (form, banks) = match banks(&first, bytes)? {
+            Some(banks) => (Form::CryptoAgile, banks),
+            None => {
+                let sha1 = Bank {
                     alg: HashAlg::Sha1.id(),
                     size: 20,
-                }],
-                events: Vec::new(),
-            },
-        };
-        log.events.push(first);
-        while !reader.is_empty() {
-            let number = log.events.len();
-            if number >= MAX_EVENTS {
-                return Err(BootLogError::TooManyEvents);
+                };
+                (Form::Sha1, vec![sha1])
             }
+        };
+        let mut log = Self {
+            form,
+            banks,
+            events: Vec::with_capacity(bytes.len().div_euclid(TYPICAL_EVENT).min(MAX_EVENTS)),
+            padding: 0,
+        };
+        log.push(first)?;
+        while !reader.is_empty() {
+            if let Some(padding) = padding(&reader) {
+                log.padding = padding;
+                break;
+            }
+            let number = log.events.len();
             let event = match log.form {
                 Form::Sha1 => sha1_event(&mut reader, number)?,
                 Form::CryptoAgile => agile_event(&mut reader, number, &log.banks)?,
             };
-            log.events.push(event);
-        }
-        for event in &log.events {
-            if event.is_extended() && event.pcr > LAST_PCR {
-                return Err(BootLogError::Pcr {
-                    event: event.number,
-                    pcr: event.pcr,
-                });
-            }
+            log.push(event)?;
         }
         Ok(log)
+    }
+
+    fn push(&mut self, event: BootEvent<'a>) -> Result<(), BootLogError> {
+        if self.events.len() >= MAX_EVENTS {
+            return Err(BootLogError::TooManyEvents);
+        }
+        if event.is_extended() && event.pcr > LAST_PCR {
+            return Err(BootLogError::Pcr {
+                event: event.number,
+                offset: event.offset,
+                pcr: event.pcr,
+            });
+        }
+        self.events.push(event);
+        Ok(())
     }
 
     /// The form it has.
@@ -149,10 +174,36 @@ impl<'a> BootLog<'a> {
         &self.events
     }
 
+    /// Bytes behind the last event, all zero or all ones: unused log memory. They say nothing.
+    pub fn padding(&self) -> usize {
+        self.padding
+    }
+
+    /// The banks that it has digests for, as far as they are known here.
+    pub fn known_banks(&self) -> impl Iterator<Item = HashAlg> {
+        HashAlg::ALL.into_iter().filter(|bank| self.has_bank(*bank))
+    }
+
+    /// The TPM_ALG_ID of banks that are not known here; their digests were passed over by the size that the header declares.
+    pub fn unknown_banks(&self) -> impl Iterator<Item = u16> {
+        self.banks
+            .iter()
+            .map(|bank| bank.alg)
+            .filter(|alg| HashAlg::from_id(*alg).is_none())
+    }
+
     /// Whether it has digests for a bank.
     pub fn has_bank(&self, bank: HashAlg) -> bool {
         self.banks.iter().any(|known| known.alg == bank.id())
     }
+}
+
+/// Unused log memory: the kernel ends a log there by its own, a dump of the firmware's log area has it. An event cannot be
+/// mistaken for it: its type would be EV_PREBOOT_CERT, which nobody extends, without a digest, or one that does not exist.
+fn padding(reader: &Reader<'_>) -> Option<usize> {
+    let rest = reader.clone().rest();
+    let filled = |fill: u8| rest.iter().all(|byte| *byte == fill);
+    (rest.len() >= MIN_PADDING && (filled(0) || filled(0xff))).then_some(rest.len())
 }
 
 fn sha1_event<'a>(reader: &mut Reader<'a>, number: usize) -> Result<BootEvent<'a>, BootLogError> {
@@ -160,15 +211,18 @@ fn sha1_event<'a>(reader: &mut Reader<'a>, number: usize) -> Result<BootEvent<'a
         event: number,
         source,
     };
+    let offset = reader.offset();
     let pcr = reader.u32_le("the PCR index").map_err(read)?;
     let kind = EventType(reader.u32_le("the event type").map_err(read)?);
-    let digest = reader.take(20, "a SHA-1 digest").map_err(read)?;
+    let mut digests = Digests::default();
+    digests.set(HashAlg::Sha1, reader.take(20, "a SHA-1 digest").map_err(read)?);
     let data = reader.sized_u32_le(MAX_DATA, "the event data").map_err(read)?;
     Ok(BootEvent {
         number,
+        offset,
         pcr,
         kind,
-        digests: vec![(HashAlg::Sha1, digest)],
+        digests,
         data,
     })
 }
@@ -182,28 +236,38 @@ fn agile_event<'a>(
         event: number,
         source,
     };
+    let offset = reader.offset();
     let pcr = reader.u32_le("the PCR index").map_err(read)?;
     let kind = EventType(reader.u32_le("the event type").map_err(read)?);
     let count = reader
         .count_u32_le(banks.len(), "the number of digests")
         .map_err(read)?;
-    let mut digests = Vec::with_capacity(count);
-    let mut seen: Vec<u16> = Vec::with_capacity(count);
+    let mut digests = Digests::default();
+    // Banks that had their digest, as bits; MAX_BANKS has room in them.
+    let mut seen = 0_u32;
     for _ in 0..count {
+        let at = reader.offset();
         let alg = reader.u16_le("a digest's algorithm").map_err(read)?;
-        let bank = banks.iter().find(|bank| bank.alg == alg && !seen.contains(&alg));
-        let Some(bank) = bank else {
-            return Err(BootLogError::Digest { event: number, alg });
+        let bank = (0_u32..)
+            .zip(banks)
+            .find(|(place, bank)| bank.alg == alg && seen & 1_u32.wrapping_shl(*place) == 0);
+        let Some((place, bank)) = bank else {
+            return Err(BootLogError::Digest {
+                event: number,
+                offset: at,
+                alg,
+            });
         };
         let digest = reader.take(usize::from(bank.size), "a digest").map_err(read)?;
-        seen.push(alg);
+        seen |= 1_u32.wrapping_shl(place);
         if let Some(known) = HashAlg::from_id(alg) {
-            digests.push((known, digest));
+            digests.set(known, digest);
         }
     }
     let data = reader.sized_u32_le(MAX_DATA, "the event data").map_err(read)?;
     Ok(BootEvent {
         number,
+        offset,
         pcr,
         kind,
         digests,
@@ -212,13 +276,16 @@ fn agile_event<'a>(
 }
 
 /// The banks that a TCG_EfiSpecIDEvent lists; none if the event is no such header.
-fn banks(first: &BootEvent<'_>) -> Result<Option<Vec<Bank>>, BootLogError> {
+fn banks(first: &BootEvent<'_>, bytes: &[u8]) -> Result<Option<Vec<Bank>>, BootLogError> {
     let is_header = first.kind == EventType::NO_ACTION && first.data.starts_with(SPEC_ID_03);
     if !is_header {
         return Ok(None);
     }
     let read = |source| BootLogError::Read { event: 0, source };
-    let mut reader = Reader::new(first.data);
+    // Read again from the log's first byte, so that offsets in errors count from there.
+    let mut outer = Reader::new(bytes);
+    outer.take(HEADER_DATA, "the header").map_err(read)?;
+    let mut reader = outer.sub(first.data.len(), "the header").map_err(read)?;
     reader
         .take(SPEC_ID_03.len(), "the header's signature")
         .map_err(read)?;
@@ -229,11 +296,12 @@ fn banks(first: &BootEvent<'_>) -> Result<Option<Vec<Bank>>, BootLogError> {
         .map_err(read)?;
     let mut banks: Vec<Bank> = Vec::with_capacity(count);
     for _ in 0..count {
+        let offset = reader.offset();
         let alg = reader.u16_le("a bank's algorithm").map_err(read)?;
         let size = reader.u16_le("a bank's digest size").map_err(read)?;
         let wrong_size = HashAlg::from_id(alg).is_some_and(|known| known.digest_len() != usize::from(size));
         if wrong_size || size == 0 || size > MAX_DIGEST || banks.iter().any(|bank| bank.alg == alg) {
-            return Err(BootLogError::Bank { alg, size });
+            return Err(BootLogError::Bank { offset, alg, size });
         }
         banks.push(Bank { alg, size });
     }

@@ -2,18 +2,33 @@
 
 use std::collections::BTreeMap;
 
-use super::event::{BootEvent, EventType};
+use super::coverage::Coverage;
+use super::event::BootEvent;
 use super::parse::BootLog;
+use super::registers::{Mask, Registers};
 use crate::pcr::HashAlg;
 use crate::quote::QuotedPcrs;
 
 /// The PCRs that a boot log explains: 0 to 7 are the firmware's, 8 and 9 the boot loader's and the kernel's EFI stub's,
-/// 14 shim's. Others are extended later by the running system (10 by IMA, 11 to 13 and 15 by systemd), which does not
-/// write into this log, so the log's events for them decide nothing.
+/// 14 shim's. A log that does not lead to the quoted value of one of these is no proof of anything.
 pub const COVERED: [u8; 11] = [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 14];
 
-/// EV_NO_ACTION data that tells from which locality TPM2_Startup came, which is PCR 0's first value.
-const STARTUP_LOCALITY: &[u8; 16] = b"StartupLocality\0";
+/// PCRs that boot loaders measure into and log (a unified kernel image and its stub, systemd-boot), and that the running
+/// system may extend later without writing into this log. The log proves its events for them where it leads to the quoted
+/// value, or for PCR 11 to that value after systemd's announced boot phases. Where it does not, nothing is said of them.
+pub const OPTIONAL: [u8; 3] = [11, 12, 13];
+
+/// What `systemd-pcrphase` extends PCR 11 with after the firmware's log has ended, in the order of a boot; a boot without
+/// an initrd leaves out the first two (systemd, units/systemd-pcrphase*.service).
+static PHASES: [&str; 6] = [
+    "enter-initrd",
+    "leave-initrd",
+    "sysinit",
+    "ready",
+    "shutdown",
+    "final",
+];
+const PHASES_OF_INITRD: usize = 2;
 
 /// Why a log does not explain the quoted PCRs.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -48,37 +63,17 @@ pub enum ReplayError {
 pub struct ReplayedBootLog<'a> {
     log: BootLog<'a>,
     covered: Vec<(HashAlg, u8)>,
+    coverage: Coverage,
+    phases: &'static [&'static str],
 }
 
 impl<'a> BootLog<'a> {
-    /// Where the log leads, for every PCR that it extends (and PCR 0, which may start elsewhere than at zero).
+    /// Where the log leads, for every PCR that it extends (and PCR 0, where it tells of its start).
     ///
     /// # Errors
     /// An extended event has no digest for the bank.
     pub fn values(&self, bank: HashAlg) -> Result<BTreeMap<u8, Vec<u8>>, ReplayError> {
-        let mut values: BTreeMap<u8, Vec<u8>> = BTreeMap::new();
-        for event in self.events() {
-            if !event.is_extended() {
-                let first = !values.contains_key(&0);
-                if let (true, Some(locality)) = (first, startup_locality(event)) {
-                    values.insert(0, initial(bank, locality));
-                }
-                continue;
-            }
-            // The parser lets no extended event through whose PCR is above 23.
-            let Ok(index) = u8::try_from(event.pcr) else {
-                continue;
-            };
-            let Some(digest) = event.digest(bank) else {
-                return Err(ReplayError::BankMissing {
-                    bank,
-                    event: Some(event.number),
-                });
-            };
-            let value = values.entry(index).or_insert_with(|| initial(bank, 0));
-            bank.extend(value, digest);
-        }
-        Ok(values)
+        Ok(Registers::replay(self, bank, Mask::ALL)?.touched())
     }
 
     /// Goes on only if the log explains the quoted PCRs.
@@ -95,18 +90,25 @@ impl<'a> BootLog<'a> {
         if covered.is_empty() {
             return Err(ReplayError::NothingQuoted);
         }
+        let mut coverage = Coverage::default();
+        let mut optional = Vec::new();
         for bank in HashAlg::ALL {
-            let of_bank = || covered.iter().filter(|(alg, _)| *alg == bank);
-            if of_bank().next().is_none() {
+            let mut must = Mask::default();
+            for (_, index) in covered.iter().filter(|(alg, _)| *alg == bank) {
+                must = must.with(Mask::of(*index));
+            }
+            if must.is_empty() {
                 continue;
             }
             if !self.has_bank(bank) {
                 return Err(ReplayError::BankMissing { bank, event: None });
             }
-            let values = self.values(bank)?;
-            for (_, index) in of_bank() {
-                let replayed = values.get(index).cloned().unwrap_or_else(|| initial(bank, 0));
-                let signed = quoted.value(bank, *index).unwrap_or_default();
+            let registers = Registers::replay(&self, bank, must)?;
+            for (_, index) in covered.iter().filter(|(alg, _)| *alg == bank) {
+                let (replayed, signed) = (
+                    registers.value(*index),
+                    quoted.value(bank, *index).unwrap_or_default(),
+                );
                 if replayed != signed {
                     return Err(ReplayError::Mismatch {
                         bank,
@@ -115,10 +117,66 @@ impl<'a> BootLog<'a> {
                         quoted: hex::encode(signed),
                     });
                 }
+                coverage.add(bank, *index);
+            }
+            optional.extend(OPTIONAL.into_iter().filter_map(|index| {
+                let signed = quoted.value(bank, index)?;
+                Some((index, phases_to(&self, bank, index, signed)?))
+                    .map(|(index, phases)| (bank, index, phases))
+            }));
+        }
+        // A register counts only if every quoted bank of it agrees, phases included.
+        let mut phases: &'static [&'static str] = &[];
+        for index in OPTIONAL {
+            let quoted_banks = HashAlg::ALL
+                .into_iter()
+                .filter(|bank| quoted.value(*bank, index).is_some());
+            let proven = || optional.iter().filter(move |(_, of, _)| *of == index);
+            let mut reached = proven().map(|(_, _, phases)| *phases);
+            let Some(first) = reached.next() else { continue };
+            if proven().count() != quoted_banks.count() || reached.any(|other| other != first) {
+                continue;
+            }
+            for (bank, _, _) in proven() {
+                coverage.add(*bank, index);
+            }
+            if !first.is_empty() {
+                phases = first;
             }
         }
-        Ok(ReplayedBootLog { log: self, covered })
+        Ok(ReplayedBootLog {
+            log: self,
+            covered,
+            coverage,
+            phases,
+        })
     }
+}
+
+/// The phases after which the log leads to the signed value, none of them if it does so by itself; `None` if it never does,
+/// or says nothing of the register.
+fn phases_to(log: &BootLog<'_>, bank: HashAlg, index: u8, signed: &[u8]) -> Option<&'static [&'static str]> {
+    let registers = Registers::replay(log, bank, Mask::of(index)).ok()?;
+    if !registers.is_touched(index) {
+        return None;
+    }
+    if registers.value(index) == signed {
+        return Some(&[]);
+    }
+    if index != 11 {
+        return None;
+    }
+    let all: &'static [&'static str] = &PHASES;
+    for path in [all, all.get(PHASES_OF_INITRD..)?] {
+        let mut registers = registers.clone();
+        for (count, phase) in (1_usize..).zip(path) {
+            registers.extend(index, &bank.digest(phase.as_bytes()));
+            if registers.value(index) == signed {
+                return path.get(..count);
+            }
+        }
+    }
+    None
 }
 
 impl<'a> ReplayedBootLog<'a> {
@@ -138,31 +196,24 @@ impl<'a> ReplayedBootLog<'a> {
 
     /// Whether the quote proves what the log says of a PCR in a bank.
     pub fn covers(&self, bank: HashAlg, index: u8) -> bool {
-        self.covered.contains(&(bank, index))
+        self.coverage.has(bank, index)
     }
 
-    /// What the quote proves of the log, in the order of the selection.
+    /// What the quote proves of the log, in the order of the selection; without the [`OPTIONAL`] registers.
     pub fn covered(&self) -> &[(HashAlg, u8)] {
         &self.covered
     }
-}
 
-/// The value of a PCR after TPM2_Startup: zero, and for PCR 0 the locality in the last byte.
-fn initial(bank: HashAlg, locality: u8) -> Vec<u8> {
-    let mut value = vec![0; bank.digest_len()];
-    if let Some(last) = value.last_mut() {
-        *last = locality;
+    /// The phases that systemd announced in PCR 11 after this log had ended.
+    pub fn boot_phases(&self) -> &'static [&'static str] {
+        self.phases
     }
-    value
-}
 
-/// A forged locality is no danger: PCR 0 then replays to another value.
-fn startup_locality(event: &BootEvent<'_>) -> Option<u8> {
-    if event.kind != EventType::NO_ACTION {
-        return None;
+    pub(super) fn log(&self) -> &BootLog<'a> {
+        &self.log
     }
-    match event.data.strip_prefix(STARTUP_LOCALITY) {
-        Some([locality]) => Some(*locality),
-        _ => None,
+
+    pub(crate) fn coverage(&self) -> &Coverage {
+        &self.coverage
     }
 }

@@ -101,7 +101,6 @@ impl BootRules {
     }
 
     /// Whether a rule is about kernel command lines.
-    #[expect(dead_code, reason = "read by the appraisal, which follows")]
     pub(crate) fn about_command_lines(&self) -> bool {
         self.command_lines.is_some()
             || self.command_line_requires.is_some()

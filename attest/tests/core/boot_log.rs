@@ -72,7 +72,7 @@ cases! {
         host.boot_log = Some(retyped(&host.boot, at, EventType::POST_CODE));
     } => Affirming [];
     case_40_data_other_than_measured: |host| {
-        let at = find(&host.boot, EventType::S_CRTM_VERSION);
+        let at = find(&host.boot, EventType::EFI_ACTION);
         let mut bytes = host.boot.bytes();
         let data = offset_of(&host.boot, at) + 12 + 22 + 34 + 4;
         bytes[data] ^= 1;

@@ -52,19 +52,20 @@ pub const FREE: &[(&str, Effect, &str)] = &[
     (
         "event, type",
         Effect::FoundOrNone,
-        "digests do not cover types: no claim believes one. EV_NO_ACTION would leave out the event, which the replay \
-         notices; a type whose digest covers its data is a finding where it does not",
+        "digests do not cover types: no claim believes one, and no finding asks for one. EV_NO_ACTION would leave out \
+         the event, which the replay notices",
     ),
     (
         "event, data beside its digest",
         Effect::FoundOrNone,
-        "the digest covers something else (an image, a variable's value, a command without its prefix), so the data is \
-         a remark that nothing believes",
+        "the digest covers something else, such as an image: a remark that nothing believes. Or it covers a part, such \
+         as a variable's value or a command without its prefix: changed, the part is believed no longer",
     ),
     (
         "event, data that its digest covers",
         Effect::DisbelievedOrNone,
-        "once changed it lies beside its digest, and nothing believes it; where a type binds it, that is a finding",
+        "once changed it lies beside its digest, and nothing believes it: what it said is no longer claimed. It is a \
+         finding in PCR 7, and where the digest is that of a separator or of a well-known action",
     ),
     (
         "digest of a bank that is not quoted",

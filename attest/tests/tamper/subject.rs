@@ -1,5 +1,6 @@
 //! Honest evidence in its kinds, and many changes of it judged on two threads.
 
+use std::collections::BTreeSet;
 use std::fmt::Debug;
 use std::thread;
 
@@ -149,9 +150,58 @@ pub fn comparable(claims: &Claims) -> Value {
     let mut claims = serde_json::to_value(claims).unwrap();
     if let Some(boot) = claims["boot_log"].as_object_mut() {
         boot.remove("events");
-        boot.remove("command_lines");
     }
     claims
+}
+
+/// Whether a changed log claims nothing that the honest one does not: facts may become unproven and texts may go missing,
+/// and what was known to be text may count as code. Everything else stays equal.
+pub fn claims_nothing_new(mut found: Value, mut honest: Value) -> bool {
+    let (mut new, mut old) = (found["boot_log"].take(), honest["boot_log"].take());
+    let take = |claims: &mut Value, key: &str| claims.as_object_mut().unwrap().remove(key).unwrap();
+    let facts = [
+        "secure_boot",
+        "debug_mode",
+        "dma_protection",
+        "exit_boot_services",
+    ]
+    .map(|key| {
+        let (new, old) = (take(&mut new, key), take(&mut old, key));
+        new == old || ["unproven", "not-seen", "invoked"].contains(&new.as_str().unwrap())
+    });
+    let code = ["boot_loaders", "drivers", "firmware_blobs"].map(|key| {
+        let (new, old) = (take(&mut new, key), take(&mut old, key));
+        let digests = |claims: &Value| -> Vec<String> {
+            let listed = claims["listed"].as_array().into_iter().flatten();
+            listed.map(|code| code["digest"].to_string()).collect()
+        };
+        let (new, old) = (digests(&new), digests(&old));
+        old.iter().all(|digest| new.contains(digest))
+    });
+    let equal = [
+        "separators",
+        "files",
+        "machine_owner_keys",
+        "phases",
+        "grub_texts",
+    ]
+    .map(|key| take(&mut new, key) == take(&mut old, key));
+    let mut known = BTreeSet::new();
+    texts(&old, &mut known);
+    let mut claimed = BTreeSet::new();
+    texts(&new, &mut claimed);
+    found == honest
+        && facts.into_iter().chain(code).chain(equal).all(|holds| holds)
+        && claimed.is_subset(&known)
+}
+
+fn texts(value: &Value, all: &mut BTreeSet<String>) {
+    match value {
+        Value::Array(items) => items.iter().for_each(|item| texts(item, all)),
+        Value::Object(fields) => fields.values().for_each(|field| texts(field, all)),
+        Value::String(text) => drop(all.insert(text.clone())),
+        Value::Bool(_) | Value::Number(_) | Value::Null => {}
+    }
 }
 
 /// The number of entries behind the quote, which anyone can change who can change the list.
