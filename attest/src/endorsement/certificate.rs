@@ -5,9 +5,9 @@ use x509_parser::extensions::{GeneralName, ParsedExtension};
 use x509_parser::pem::Pem;
 use x509_parser::prelude::FromDer;
 
-use super::signed::Signed;
+use super::signed::{Signed, frame_is_canonical};
 use super::{ChainLink, EndorsementError, Standing, outline, roots};
-use crate::key::{KeyMaterial, der, strip_zeros};
+use crate::key::{KeyMaterial, strip_zeros};
 use crate::pcr::sha256;
 
 /// A certificate's extended key usage.
@@ -111,7 +111,11 @@ impl Certificate {
                 ),
             ));
         }
-        if !is_canonical(&parsed) {
+        if !frame_is_canonical(
+            parsed.as_raw(),
+            parsed.tbs_certificate.as_ref(),
+            &parsed.signature_value,
+        ) {
             return Err(unreadable(
                 "what stands around its signed part is not canonical DER".to_owned(),
             ));
@@ -121,11 +125,6 @@ impl Certificate {
         if tbs.signature != parsed.signature_algorithm {
             return Err(unreadable(
                 "it names two different signature algorithms".to_owned(),
-            ));
-        }
-        if parsed.signature_value.unused_bits != 0 {
-            return Err(unreadable(
-                "its signature does not end with a whole byte".to_owned(),
             ));
         }
         let Ok(key) = KeyMaterial::from_parsed(tbs.public_key()) else {
@@ -286,22 +285,6 @@ impl Certificate {
             _ => {}
         }
     }
-}
-
-/// Whether the frame around the signed part, which nothing signs, has its one canonical form: the parser is lenient
-/// there. The outer algorithm must be, byte for byte, what stands in the signed part.
-fn is_canonical(parsed: &X509Certificate<'_>) -> bool {
-    let signed = parsed.tbs_certificate.as_ref();
-    let signature = der(0x03, &[&[0], &parsed.signature_value.data]);
-    let Some(front) = parsed.as_raw().strip_suffix(signature.as_slice()) else {
-        return false;
-    };
-    // A tag and one to five bytes of length stand before the signed part.
-    let Some(algorithm) = (2..=6).find_map(|header| front.get(header..)?.strip_prefix(signed)) else {
-        return false;
-    };
-    let repeated = !algorithm.is_empty() && signed.windows(algorithm.len()).any(|part| part == algorithm);
-    repeated && der(0x30, &[signed, algorithm, &signature]) == parsed.as_raw()
 }
 
 /// Erased NV memory reads as 0xFF, unwritten as 0x00.

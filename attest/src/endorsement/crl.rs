@@ -11,7 +11,7 @@ use x509_parser::revocation_list::{CertificateRevocationList, RevokedCertificate
 
 use super::EndorsementError;
 use super::certificate::Certificate;
-use super::signed::{Algorithm, Signed};
+use super::signed::{Algorithm, Signed, frame_is_canonical};
 use crate::key::{KeyMaterial, strip_zeros};
 
 /// Above any maker's list: 100,000 entries take about 4 MB.
@@ -60,6 +60,11 @@ impl RevocationList {
         }
         if list.tbs_cert_list.signature != list.signature_algorithm {
             return Err(refused("it names two different signature algorithms".to_owned()));
+        }
+        if !frame_is_canonical(list.as_raw(), list.tbs_cert_list.as_ref(), &list.signature_value) {
+            return Err(refused(
+                "what stands around its signed part is not canonical DER".to_owned(),
+            ));
         }
         let Some(next_update) = list.next_update() else {
             return Err(refused(

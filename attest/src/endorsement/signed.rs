@@ -1,10 +1,11 @@
 //! What an authority signed: the bytes, the algorithm and the signature, of certificates and of revocation lists alike.
 
 use aws_lc_rs::signature::{self as aws, VerificationAlgorithm};
+use x509_parser::asn1_rs::BitString;
 use x509_parser::signature_algorithm::RsaSsaPssParams;
 use x509_parser::x509::AlgorithmIdentifier;
 
-use crate::key::{KeyMaterial, ecdsa, rsassa};
+use crate::key::{KeyMaterial, der, ecdsa, rsassa};
 use crate::pcr::HashAlg;
 
 /// By what something was signed.
@@ -123,4 +124,22 @@ impl Signed {
             (Algorithm::Pkcs1(_) | Algorithm::Pss(_) | Algorithm::Ecdsa(_) | Algorithm::Unknown, _) => None,
         }
     }
+}
+
+/// Whether the frame around the signed part, which nothing signs, has its one canonical form: the parser is lenient
+/// there. The outer algorithm must be, byte for byte, what stands in the signed part.
+pub(super) fn frame_is_canonical(raw: &[u8], signed: &[u8], signature: &BitString<'_>) -> bool {
+    if signature.unused_bits != 0 {
+        return false;
+    }
+    let signature = der(0x03, &[&[0], &signature.data]);
+    let Some(front) = raw.strip_suffix(signature.as_slice()) else {
+        return false;
+    };
+    // A tag and one to five bytes of length stand before the signed part.
+    let Some(algorithm) = (2..=6).find_map(|header| front.get(header..)?.strip_prefix(signed)) else {
+        return false;
+    };
+    let repeated = !algorithm.is_empty() && signed.windows(algorithm.len()).any(|part| part == algorithm);
+    repeated && der(0x30, &[signed, algorithm, &signature]) == raw
 }

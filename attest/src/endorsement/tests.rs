@@ -1,4 +1,6 @@
 mod corpus;
+mod makers;
+mod search;
 
 use proptest::prelude::*;
 use rcgen::{
