@@ -48,6 +48,7 @@ mod file;
 mod joined;
 mod list;
 mod pattern;
+pub mod signed;
 mod typed;
 mod values;
 mod window;

@@ -142,7 +142,7 @@ fn first_component(path: &[u8]) -> (&[u8], Option<&[u8]>) {
 }
 
 /// One component against a glob, in the same way.
-fn component_matches(glob: &[u8], component: &[u8]) -> bool {
+pub(super) fn component_matches(glob: &[u8], component: &[u8]) -> bool {
     let (mut glob, mut rest) = (glob, component);
     let mut again: Option<(&[u8], &[u8])> = None;
     loop {
