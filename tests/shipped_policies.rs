@@ -3,6 +3,7 @@
 use std::{fs, path::PathBuf};
 
 use lazaret::verifier::policies::{Policies, PolicyText};
+use lazaret_attest::policy::DigestForm;
 
 fn folder() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("policies")
@@ -15,7 +16,7 @@ fn every_shipped_policy_is_understood() {
         let path = entry.unwrap().path();
         if path.extension().is_some_and(|ending| ending == "toml") {
             let golden = Policies::default()
-                .at(&path)
+                .at(&path, None, 1_795_000_000)
                 .unwrap_or_else(|error| panic!("{error}"));
             assert!(!golden.policy.name().is_empty());
             seen += 1;
@@ -52,9 +53,11 @@ fn the_example_has_every_key_and_a_misspelt_one_is_refused() {
     ] {
         let misspelt = PolicyText {
             toml: text.replace(&format!("\n{right}"), &format!("\n{wrong}")),
-            lists: [("compute.sha256".to_owned(), list.clone())].into(),
+            lists: [("compute.sha256".to_owned(), list.clone().into())].into(),
+            model: None,
+            signature: None,
         };
-        let error = misspelt.parse().unwrap_err().to_string();
+        let error = misspelt.parse(DigestForm::Files).unwrap_err().to_string();
         assert!(error.starts_with("line "), "{wrong}: {error}");
     }
 }

@@ -42,6 +42,7 @@
 //! ima-violation = "contraindicated"
 //! ```
 
+mod agree;
 pub mod boot_rules;
 mod component;
 mod file;

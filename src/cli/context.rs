@@ -48,7 +48,7 @@ pub async fn rounds(config: &Arc<Config>) -> Result<Rounds, Trouble> {
         store: store(config).await?,
         config: Arc::clone(config),
         identity: identity(config)?,
-        policies: Policies::default(),
+        policies: Policies::new(config.appraisal.signers.clone()),
         keys: Keys::default(),
         clock: Arc::new(SystemClock),
         owner: owner(),
@@ -174,6 +174,8 @@ impl From<PolicyFileError> for Trouble {
             PolicyFileError::Missing { .. } => Exit::NoInput,
             PolicyFileError::Unreadable { .. } => Exit::Io,
             PolicyFileError::Wrong { .. } => Exit::Data,
+            PolicyFileError::Signers { .. } => Exit::Config,
+            PolicyFileError::Unsigned { .. } | PolicyFileError::Signature { .. } => Exit::NoPermission,
         };
         Self::new(exit, cause)
     }

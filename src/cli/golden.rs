@@ -15,7 +15,11 @@ use super::{
 };
 use crate::{
     ids::HostName,
-    verifier::{enroll::nonce, policies::PolicyText, round::Rounds},
+    verifier::{
+        enroll::nonce,
+        policies::{PolicyText, Wanted},
+        round::Rounds,
+    },
 };
 
 /// Arguments of `lazaret golden`.
@@ -74,7 +78,7 @@ impl Golden {
         out::create(&list, captured.list.as_bytes(), args.force)?;
         out::create(&args.policy, captured.policy_toml.as_bytes(), args.force)?;
         // What was written must be what will be read.
-        let (_, policy) = PolicyText::read(&args.policy)?;
+        let (_, policy) = PolicyText::read(&args.policy, &Wanted::default())?;
         out::print(&format!(
             "{}: golden values captured\n  policy       {} ({})\n  digest list  {}, {} files\n",
             args.host,

@@ -20,7 +20,7 @@ use crate::{
     ids::{HostName, RoundId, Sha256Digest},
     verifier::{
         bundle::{self, Bundle},
-        policies::PolicyText,
+        policies::{PolicyText, Wanted},
         round::Timings,
     },
 };
@@ -109,7 +109,15 @@ impl VerifyHost {
                 anyhow::Error::new(error).context(format!("reading the bundle {}", file.display())),
             )
         })?;
-        let other = self.policy.as_deref().map(PolicyText::read).transpose()?;
+        let wanted = Wanted {
+            model: bundle.model(),
+            ..Wanted::default()
+        };
+        let other = self
+            .policy
+            .as_deref()
+            .map(|path| PolicyText::read(path, &wanted))
+            .transpose()?;
         let result = bundle.replay(other.as_ref().map(|(text, _)| text))?;
         let shown = Shown {
             host: &bundle.host,

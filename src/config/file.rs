@@ -193,6 +193,8 @@ table! {
     AppraisalTable {
         /// The policy's path, with `{host}`.
         policy: String = "/etc/lazaret/golden/{host}.toml".to_owned(),
+        /// Who must have signed it.
+        signers: Option<PathBuf> = None,
         /// The PCRs asked for.
         pcrs: String = "sha256:0,1,2,3,4,5,6,7,8,9,10,14".to_owned(),
     }
@@ -273,6 +275,8 @@ table! {
         name: String = String::new(),
         /// Its agent.
         agent: Option<String> = None,
+        /// Its model.
+        model: Option<String> = None,
         /// Its policy.
         policy: Option<PathBuf> = None,
         /// How it is powered off.

@@ -113,6 +113,8 @@ pub struct Schedule {
 pub struct Appraisal {
     /// The policy's path, with the host's name put in for `{host}`.
     pub policy_template: String,
+    /// Who must have signed it; `None`: nobody.
+    pub signers: Option<PathBuf>,
     /// The PCRs that are asked for.
     pub pcrs: Selection,
 }
@@ -122,6 +124,8 @@ pub struct Appraisal {
 pub struct HostSettings {
     /// The agent's address.
     pub agent: Option<Url>,
+    /// Its model, for the policy's `[model.".."]`.
+    pub model: Option<String>,
     /// The appraisal policy.
     pub policy: Option<PathBuf>,
     /// How it is powered off: tried in this order.

@@ -104,6 +104,7 @@ impl Resolver<'_> {
             },
             appraisal: Appraisal {
                 policy_template: self.policy_template(&file.appraisal.policy)?,
+                signers: self.optional_absolute("appraisal.signers", file.appraisal.signers.as_ref())?,
                 pcrs: file.appraisal.pcrs.parse().map_err(|error| {
                     self.place.refuse(
                         "appraisal.pcrs",

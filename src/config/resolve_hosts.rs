@@ -52,7 +52,15 @@ pub(super) fn hosts(
             );
         }
         if hosts
-            .insert(name.clone(), HostSettings { agent, policy, fence })
+            .insert(
+                name.clone(),
+                HostSettings {
+                    agent,
+                    model: table.model,
+                    policy,
+                    fence,
+                },
+            )
             .is_some()
         {
             return Err(resolver.place.refuse(

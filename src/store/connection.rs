@@ -18,8 +18,14 @@ use super::columns::Columns;
 use super::error::StoreError;
 
 /// The migrations in their order: number, name, text. A released one is never edited.
-pub const MIGRATIONS: &[(i64, &str, &str)] =
-    &[(1, "initial", include_str!("../../migrations/0001_initial.sql"))];
+pub const MIGRATIONS: &[(i64, &str, &str)] = &[
+    (1, "initial", include_str!("../../migrations/0001_initial.sql")),
+    (
+        2,
+        "policy_versions",
+        include_str!("../../migrations/0002_policy_versions.sql"),
+    ),
+];
 
 /// How long one writer waits for another, in this process or any other.
 const PATIENCE: Duration = Duration::from_secs(15);

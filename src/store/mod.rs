@@ -17,6 +17,7 @@ mod json;
 mod leases;
 mod outbox;
 mod persons;
+mod policies;
 mod rounds;
 pub mod sql;
 mod steps;
@@ -30,6 +31,7 @@ pub use journal::{JournalEntry, Phase};
 pub use json::Json;
 pub use leases::{LONGEST_LEASE, Lease, LeaseKind};
 pub use outbox::{NewNotification, Notification};
+pub use policies::{PolicyStanding, PolicyVersion};
 pub use rounds::{Purpose, Recording, Round};
 pub use steps::{CaseInstance, Step, StepState};
 

@@ -170,6 +170,13 @@ statements! {
     CASE_EVIDENCE_INSERT = "INSERT INTO case_evidence (case_id, role, digest) VALUES (?, ?, ?)";
     CASE_EVIDENCE = "SELECT role, digest FROM case_evidence WHERE case_id = ? ORDER BY role";
 
+    // policies
+    POLICY_VERSION = "SELECT version, digest, seen_at FROM policy_versions WHERE name_digest = ?";
+    POLICY_VERSION_RAISE =
+        "UPDATE policy_versions SET version = ?, digest = ?, seen_at = ? WHERE name_digest = ? AND version < ?";
+    POLICY_VERSION_INSERT =
+        "INSERT INTO policy_versions (name_digest, name, version, digest, seen_at) VALUES (?, ?, ?, ?, ?)";
+
     // outbox
     OUTBOX_HAS = "SELECT event FROM outbox WHERE event = ?";
     OUTBOX_INSERT =

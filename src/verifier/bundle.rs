@@ -8,21 +8,26 @@ use std::collections::BTreeMap;
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use lazaret_attest::{
     challenge::Challenge,
+    claims::Claims,
     evidence::Evidence,
+    finding::Finding,
     key::AttestationKey,
     pcr::{PcrValue, Selection},
-    policy::{Policy, PolicyError},
+    policy::{DigestForm, Policy, PolicyError},
     result::{AttestationResult, History},
     verify::{Input, key_unusable, verify},
 };
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use super::policies::PolicyText;
+use super::policy_text::PolicyText;
 use crate::{clock::Timestamp, ids::HostName};
 
 /// What a bundle says it is.
-const FORMAT: &str = "lazaret-bundle/1";
+const FORMAT: &str = "lazaret-bundle/2";
+
+/// The first format: the policy's digest was made over all the texts.
+const FIRST_FORMAT: &str = "lazaret-bundle/1";
 
 /// The largest bundle that is read: an answer's 64 MiB and a policy's lists, in base64.
 pub const LIMIT: u64 = 256 * 1024 * 1024;
@@ -43,6 +48,9 @@ pub struct Bundle {
     /// The endorsement key's certificate that was accepted at enrolment, DER.
     endorsement_certificate: Blob,
     policy: PolicyText,
+    /// Why nothing was appraised by this policy, where that is so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    refused: Option<Finding>,
     history: Option<History>,
     /// What it came to at the time.
     pub result: AttestationResult,
@@ -65,6 +73,8 @@ pub struct Parts<'a> {
     pub ek_certificate: &'a [u8],
     /// The golden values.
     pub policy: &'a PolicyText,
+    /// Why nothing was appraised by them, where that is so.
+    pub refused: Option<&'a Finding>,
     /// What the quote was held against.
     pub history: Option<&'a History>,
     /// The result.
@@ -110,7 +120,23 @@ pub enum BundleError {
     Policy(#[from] PolicyError),
 }
 
+/// A result that says why nothing was appraised.
+pub fn not_appraised(refused: &Finding) -> AttestationResult {
+    AttestationResult {
+        verdict: refused.gravity,
+        findings: vec![refused.clone()],
+        claims: Claims::default(),
+        history: None,
+        full_list_needed: false,
+    }
+}
+
 impl Bundle {
+    /// The host's model, as the policy was read for.
+    pub fn model(&self) -> Option<&str> {
+        self.policy.model.as_deref()
+    }
+
     /// Puts the parts together.
     pub fn new(parts: &Parts<'_>) -> Self {
         let Parts {
@@ -137,6 +163,7 @@ impl Bundle {
             attestation_key: Blob(parts.ak_public.to_vec()),
             endorsement_certificate: Blob(parts.ek_certificate.to_vec()),
             policy: parts.policy.clone(),
+            refused: parts.refused.cloned(),
             history: parts.history.cloned(),
             result: parts.result.clone(),
         }
@@ -158,7 +185,7 @@ impl Bundle {
     /// With line and column of what is wrong.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, BundleError> {
         let bundle: Self = serde_json::from_slice(bytes)?;
-        if bundle.format != FORMAT {
+        if ![FORMAT, FIRST_FORMAT].contains(&bundle.format.as_str()) {
             return Err(BundleError::OtherFormat { found: bundle.format });
         }
         Ok(bundle)
@@ -169,7 +196,14 @@ impl Bundle {
     /// # Errors
     /// The golden values cannot be used.
     pub fn replay(&self, other: Option<&PolicyText>) -> Result<AttestationResult, BundleError> {
-        let policy: Policy = other.unwrap_or(&self.policy).parse()?;
+        if let (None, Some(refused)) = (other, &self.refused) {
+            return Ok(not_appraised(refused));
+        }
+        let form = match self.format.as_str() {
+            FIRST_FORMAT => DigestForm::Texts,
+            _ => DigestForm::Files,
+        };
+        let policy: Policy = other.unwrap_or(&self.policy).parse(form)?;
         let challenge = Challenge {
             nonce: self.challenge.nonce,
             host: self.host.as_str().to_owned(),

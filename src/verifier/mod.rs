@@ -5,6 +5,7 @@ pub mod schedule;
 pub mod bundle;
 pub mod keys;
 pub mod policies;
+pub mod policy_text;
 pub mod roots;
 pub mod sources;
 

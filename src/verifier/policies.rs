@@ -1,30 +1,24 @@
-//! Golden values from files: the policy and the digest lists beside it.
+//! Golden values from files: the policy, its signature, and the files beside it.
 
 use std::{
     collections::{BTreeMap, HashMap},
     fs,
     io::{self, Read as _},
     path::{Component, Path, PathBuf},
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
     time::{Duration, SystemTime},
 };
 
-use lazaret_attest::policy::{Policy, PolicyError};
-use serde::{Deserialize, Serialize};
+use lazaret_attest::policy::{
+    DigestForm, DigestList, DigestLists, FileError, Files, MAX_LIST, Policy, PolicyError, Reading,
+    signed::{SignedError, Signers, SignersError},
+};
 use thiserror::Error;
 
-/// The largest policy file or digest list: 150 000 digests with long paths are under 32 MiB.
-const LIMIT: u64 = 64 * 1024 * 1024;
+pub use super::policy_text::{FileText, PolicyText};
 
-/// A policy and its lists as text: what a bundle carries.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct PolicyText {
-    /// The TOML.
-    pub toml: String,
-    /// The digest lists by the name that the TOML uses.
-    pub lists: BTreeMap<String, String>,
-}
+/// The largest file that a policy is read from.
+const LIMIT: u64 = MAX_LIST as u64;
 
 /// Why golden values cannot be used.
 #[derive(Debug, Error)]
@@ -37,7 +31,7 @@ pub enum PolicyFileError {
         /// The file.
         path: PathBuf,
     },
-    /// The policy file or a list cannot be read.
+    /// The policy, its signature or the allowed signers cannot be read.
     #[error("reading the golden values at {path}: {source}")]
     Unreadable {
         /// The file.
@@ -53,6 +47,31 @@ pub enum PolicyFileError {
         /// Line and reason.
         source: PolicyError,
     },
+    /// The allowed signers are wrong.
+    #[error("the allowed signers at {path}: {source}")]
+    Signers {
+        /// The file.
+        path: PathBuf,
+        /// Line and reason.
+        source: SignersError,
+    },
+    /// A signature is demanded, and there is none.
+    #[error(
+        "the golden values at {path} are not signed, and appraisal.signers demands it; sign them: \
+         ssh-keygen -Y sign -n lazaret-policy -f KEY {path}"
+    )]
+    Unsigned {
+        /// The policy file.
+        path: PathBuf,
+    },
+    /// The signature is none that counts.
+    #[error("the golden values at {path}: {source}")]
+    Signature {
+        /// The policy file.
+        path: PathBuf,
+        /// Why not.
+        source: SignedError,
+    },
 }
 
 /// Golden values, ready for use.
@@ -62,110 +81,274 @@ pub struct Golden {
     pub policy: Policy,
     /// As text.
     pub text: PolicyText,
+    /// Who may sign, where a signature is demanded.
+    signers: Option<Signers>,
+}
+
+impl Golden {
+    /// Whether the policy is signed by an allowed signer.
+    pub fn is_signed(&self) -> bool {
+        self.signers.is_some()
+    }
+}
+
+/// How a policy file is read.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Wanted<'a> {
+    /// The host's model.
+    pub model: Option<&'a str>,
+    /// A base for other policies is wanted too, to look at.
+    pub base: bool,
+    /// Who must have signed it, and when that is asked, Unix seconds.
+    pub signers: Option<(&'a Signers, i64)>,
 }
 
 impl PolicyText {
-    /// Reads a policy file and the lists that it names, which lie in its folder or below.
+    /// Reads a policy file and the files that it names, which lie in its folder or below.
     ///
     /// # Errors
     /// The file that cannot be read, or the line that is wrong.
-    pub fn read(path: &Path) -> Result<(Self, Policy), PolicyFileError> {
-        let toml = read_text(path).map_err(|source| match source.kind() {
-            io::ErrorKind::NotFound => PolicyFileError::Missing {
-                path: path.to_owned(),
-            },
-            _ => PolicyFileError::Unreadable {
-                path: path.to_owned(),
-                source,
-            },
-        })?;
-        let folder = path.parent().unwrap_or(Path::new("."));
-        let mut lists = BTreeMap::new();
-        let policy = Policy::parse(&toml, &mut |name| {
-            let list = beside(folder, name).and_then(|path| {
-                read_text(&path).map_err(|error| format!("reading {}: {error}", path.display()))
-            })?;
-            lists.insert(name.to_owned(), list.clone());
-            Ok(list)
-        })
-        .map_err(|source| PolicyFileError::Wrong {
+    pub fn read(path: &Path, wanted: &Wanted<'_>) -> Result<(Self, Policy), PolicyFileError> {
+        read(path, wanted, &Shared::default())
+    }
+}
+
+/// The signature of a policy file: beside it, with `.sig` at its end.
+pub fn signature_of(path: &Path) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(".sig");
+    name.into()
+}
+
+/// Reads an `allowed_signers` file.
+///
+/// # Errors
+/// It cannot be read, or the line that is wrong.
+pub fn signers_at(path: &Path) -> Result<Signers, PolicyFileError> {
+    let text = text_of(path).map_err(|source| PolicyFileError::Unreadable {
+        path: path.to_owned(),
+        source,
+    })?;
+    Signers::parse(&text).map_err(|source| PolicyFileError::Signers {
+        path: path.to_owned(),
+        source,
+    })
+}
+
+fn read(path: &Path, wanted: &Wanted<'_>, shared: &Shared) -> Result<(PolicyText, Policy), PolicyFileError> {
+    let toml = text_of(path).map_err(|source| match source.kind() {
+        io::ErrorKind::NotFound => PolicyFileError::Missing {
+            path: path.to_owned(),
+        },
+        _ => PolicyFileError::Unreadable {
+            path: path.to_owned(),
+            source,
+        },
+    })?;
+    // The signature over the bytes first; what it does not cover is not parsed.
+    let signature = match wanted.signers {
+        Some((signers, now)) => Some(signature(path, &toml, signers, now)?),
+        None => None,
+    };
+    let mut files = Beside {
+        folder: path.parent().unwrap_or(Path::new(".")),
+        shared,
+        taken: BTreeMap::new(),
+    };
+    let reading = Reading {
+        model: wanted.model,
+        signed: signature.is_some(),
+        base: wanted.base,
+        form: DigestForm::Files,
+    };
+    let policy = Policy::read(&toml, &reading, &mut files).map_err(|source| PolicyFileError::Wrong {
+        path: path.to_owned(),
+        source,
+    })?;
+    let text = PolicyText {
+        toml,
+        lists: files.taken,
+        model: wanted.model.map(str::to_owned),
+        signature,
+    };
+    Ok((text, policy))
+}
+
+fn signature(path: &Path, toml: &str, signers: &Signers, now: i64) -> Result<String, PolicyFileError> {
+    let beside = signature_of(path);
+    let signature = text_of(&beside).map_err(|source| match source.kind() {
+        io::ErrorKind::NotFound => PolicyFileError::Unsigned {
+            path: path.to_owned(),
+        },
+        _ => PolicyFileError::Unreadable { path: beside, source },
+    })?;
+    signers
+        .verify(toml.as_bytes(), &signature, now)
+        .map_err(|source| PolicyFileError::Signature {
             path: path.to_owned(),
             source,
         })?;
-        Ok((Self { toml, lists }, policy))
-    }
-
-    /// Parses the text.
-    ///
-    /// # Errors
-    /// The line that is wrong.
-    pub fn parse(&self) -> Result<Policy, PolicyError> {
-        Policy::parse(&self.toml, &mut |name| {
-            self.lists
-                .get(name)
-                .cloned()
-                .ok_or_else(|| format!("there is no list {name:?} here"))
-        })
-    }
+    Ok(signature)
 }
 
-/// Policies by file, read again when a file has changed. Hosts that share a file share one copy.
+/// Policies by file and model, read again when a file has changed. Hosts that share a file share one copy, and policies
+/// that share a digest list share that.
 #[derive(Debug, Default)]
 pub struct Policies {
-    read: Mutex<HashMap<PathBuf, (Stamp, Arc<Golden>)>>,
+    signers: Option<PathBuf>,
+    read: Mutex<HashMap<(PathBuf, Option<String>), (Stamp, Arc<Golden>)>>,
+    shared: Shared,
 }
 
 /// Name, length and time of change of every file that a policy was read from.
-type Stamp = Vec<(PathBuf, u64, Option<SystemTime>)>;
+type Stamp = Vec<OneStamp>;
+type OneStamp = (PathBuf, u64, Option<SystemTime>);
 
 impl Policies {
-    /// The golden values at `path`.
+    /// Policies that must be signed by those of a file, if one is given.
+    pub fn new(signers: Option<PathBuf>) -> Self {
+        Self {
+            signers,
+            ..Self::default()
+        }
+    }
+
+    /// The golden values at `path` for hosts of a model, at `now` (Unix seconds).
     ///
     /// # Errors
-    /// The file that cannot be read, or the line that is wrong. A wrong file is never replaced by an older copy.
-    pub fn at(&self, path: &Path) -> Result<Arc<Golden>, PolicyFileError> {
-        let known = self.lock().get(path).cloned();
+    /// The file that cannot be read, the line that is wrong, or why the signature does not count. A wrong file is never
+    /// replaced by an older copy.
+    pub fn at(&self, path: &Path, model: Option<&str>, now: i64) -> Result<Arc<Golden>, PolicyFileError> {
+        let key = (path.to_owned(), model.map(str::to_owned));
+        let known = lock(&self.read).get(&key).cloned();
         if let Some((stamp, golden)) = known
             && stamp == stamp_of(stamp.iter().map(|(path, ..)| path.clone()))
         {
+            still_signed(path, &golden, now)?;
             return Ok(golden);
         }
-        let (text, policy) = PolicyText::read(path)?;
+        let signers = self.signers.as_deref().map(signers_at).transpose()?;
+        let wanted = Wanted {
+            model,
+            base: false,
+            signers: signers.as_ref().map(|signers| (signers, now)),
+        };
+        let (text, policy) = read(path, &wanted, &self.shared)?;
         let folder = path.parent().unwrap_or(Path::new("."));
-        let files = std::iter::once(path.to_owned()).chain(text.lists.keys().map(|name| folder.join(name)));
+        let files = std::iter::once(path.to_owned())
+            .chain(text.lists.keys().map(|name| folder.join(name)))
+            .chain(signers.as_ref().map(|_| signature_of(path)))
+            .chain(self.signers.clone());
         let stamp = stamp_of(files);
-        let golden = Arc::new(Golden { policy, text });
+        let golden = Arc::new(Golden {
+            policy,
+            text,
+            signers,
+        });
         // A file that was written just now may be written again under the same stamp, or was while it was read: it is
         // used, and read again next time.
-        if stamp.iter().all(|(_, _, changed)| changed.is_some_and(settled)) {
-            self.lock().insert(path.to_owned(), (stamp, Arc::clone(&golden)));
+        if stamp.iter().all(is_settled) {
+            lock(&self.read).insert(key, (stamp, Arc::clone(&golden)));
         }
         Ok(golden)
     }
+}
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<PathBuf, (Stamp, Arc<Golden>)>> {
-        // Nothing panics while it is held, and a whole entry is put in at once.
-        self.read.lock().unwrap_or_else(PoisonError::into_inner)
+/// A signer's time may have ended since the file was read.
+fn still_signed(path: &Path, golden: &Golden, now: i64) -> Result<(), PolicyFileError> {
+    let Golden { text, signers, .. } = golden;
+    if let Some(signers) = signers {
+        let signature = text.signature.as_deref().unwrap_or_default();
+        signers
+            .verify(text.toml.as_bytes(), signature, now)
+            .map_err(|source| PolicyFileError::Signature {
+                path: path.to_owned(),
+                source,
+            })?;
     }
+    Ok(())
+}
+
+/// Digest lists that are in use, by content and by file.
+#[derive(Debug, Default)]
+struct Shared {
+    lists: Mutex<DigestLists>,
+    by_file: Mutex<HashMap<PathBuf, (OneStamp, Weak<DigestList>)>>,
+}
+
+impl Shared {
+    fn list(&self, path: &Path) -> Result<Arc<DigestList>, FileError> {
+        let stamp = one_stamp(path.to_owned());
+        let known = lock(&self.by_file).get(path).cloned();
+        if let Some((before, list)) = known
+            && before == stamp
+            && let Some(list) = list.upgrade()
+        {
+            return Ok(list);
+        }
+        let bytes = bytes_of(path).map_err(|error| FileError {
+            line: None,
+            reason: format!("reading {}: {error}", path.display()),
+        })?;
+        let list = lock(&self.lists).intern(bytes)?;
+        let mut by_file = lock(&self.by_file);
+        by_file.retain(|_, (_, list)| list.strong_count() > 0);
+        if is_settled(&stamp) {
+            by_file.insert(path.to_owned(), (stamp, Arc::downgrade(&list)));
+        }
+        Ok(list)
+    }
+}
+
+/// The files in a policy's folder and below.
+struct Beside<'a> {
+    folder: &'a Path,
+    shared: &'a Shared,
+    taken: BTreeMap<String, FileText>,
+}
+
+impl Files for Beside<'_> {
+    fn bytes(&mut self, name: &str) -> Result<Vec<u8>, String> {
+        let path = beside(self.folder, name)?;
+        let bytes = bytes_of(&path).map_err(|error| format!("reading {}: {error}", path.display()))?;
+        self.taken
+            .insert(name.to_owned(), FileText::Bytes(bytes.clone().into()));
+        Ok(bytes)
+    }
+
+    fn list(&mut self, name: &str) -> Result<Arc<DigestList>, FileError> {
+        let path = beside(self.folder, name).map_err(|reason| FileError { line: None, reason })?;
+        let list = self.shared.list(&path)?;
+        self.taken
+            .insert(name.to_owned(), FileText::List(Arc::clone(&list)));
+        Ok(list)
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    // Nothing panics while it is held, and a whole entry is put in at once.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// How long a file must have been left alone. Reading takes less, and file systems count time in steps of less.
 const SETTLED: Duration = Duration::from_secs(5);
 
-fn settled(changed: SystemTime) -> bool {
-    changed.elapsed().is_ok_and(|since| since > SETTLED)
+fn is_settled((.., changed): &OneStamp) -> bool {
+    changed.is_some_and(|changed| changed.elapsed().is_ok_and(|since| since > SETTLED))
 }
 
 fn stamp_of(files: impl Iterator<Item = PathBuf>) -> Stamp {
-    files
-        .map(|path| match fs::metadata(&path) {
-            Ok(known) => (path, known.len(), known.modified().ok()),
-            Err(_) => (path, u64::MAX, None),
-        })
-        .collect()
+    files.map(one_stamp).collect()
 }
 
-/// The path of a list, which a policy may only name in its own folder or below.
+fn one_stamp(path: PathBuf) -> OneStamp {
+    match fs::metadata(&path) {
+        Ok(known) => (path, known.len(), known.modified().ok()),
+        Err(_) => (path, u64::MAX, None),
+    }
+}
+
+/// The path of a file, which a policy may only name in its own folder or below.
 fn beside(folder: &Path, name: &str) -> Result<PathBuf, String> {
     let path = Path::new(name);
     if path.components().all(|part| matches!(part, Component::Normal(_))) && !name.is_empty() {
@@ -177,21 +360,29 @@ fn beside(folder: &Path, name: &str) -> Result<PathBuf, String> {
     }
 }
 
-fn read_text(path: &Path) -> io::Result<String> {
+fn text_of(path: &Path) -> io::Result<String> {
+    let bytes = bytes_of(path)?;
+    String::from_utf8(bytes).map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))
+}
+
+fn bytes_of(path: &Path) -> io::Result<Vec<u8>> {
     let file = fs::File::open(path)?;
-    let mut text = String::new();
-    if file.take(LIMIT + 1).read_to_string(&mut text)? as u64 > LIMIT {
+    let mut bytes = Vec::new();
+    if file.take(LIMIT + 1).read_to_end(&mut bytes)? as u64 > LIMIT {
         return Err(io::Error::new(
             io::ErrorKind::FileTooLarge,
             format!("it is larger than {LIMIT} bytes"),
         ));
     }
-    Ok(text)
+    Ok(bytes)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// 2026-06-01, Unix seconds.
+    const NOW: i64 = 1_780_272_000;
 
     #[test]
     fn a_list_outside_the_policys_folder_is_refused() {
@@ -221,9 +412,9 @@ mod tests {
         };
         let policies = Policies::default();
         write("a");
-        let first = policies.at(&path).unwrap().policy.digest();
+        let first = policies.at(&path, None, NOW).unwrap().policy.digest();
         write("b");
-        assert_ne!(policies.at(&path).unwrap().policy.digest(), first);
+        assert_ne!(policies.at(&path, None, NOW).unwrap().policy.digest(), first);
 
         let old = SystemTime::now() - SETTLED - Duration::from_secs(60);
         fs::File::options()
@@ -232,9 +423,9 @@ mod tests {
             .unwrap()
             .set_modified(old)
             .unwrap();
-        let kept = policies.at(&path).unwrap();
+        let kept = policies.at(&path, None, NOW).unwrap();
         assert!(
-            Arc::ptr_eq(&kept, &policies.at(&path).unwrap()),
+            Arc::ptr_eq(&kept, &policies.at(&path, None, NOW).unwrap()),
             "read once when it has settled"
         );
     }
@@ -242,8 +433,92 @@ mod tests {
     #[test]
     fn a_missing_policy_says_how_to_make_one() {
         let error = Policies::default()
-            .at(Path::new("/nonexistent/cmp-1.toml"))
+            .at(Path::new("/nonexistent/cmp-1.toml"), None, NOW)
             .unwrap_err();
         assert!(error.to_string().contains("golden capture"), "{error}");
+    }
+
+    /// Made by OpenSSH with throwaway keys; see the core's tests.
+    const SIGNED: &str = include_str!("../../attest/tests/signatures/policy.toml");
+    const SIGNATURE: &str = include_str!("../../attest/tests/signatures/ed25519.sig");
+    const OTHER: &str = include_str!("../../attest/tests/signatures/ecdsa256.sig");
+    const KEY: &str = include_str!("../../attest/tests/signatures/ed25519.pub");
+
+    #[test]
+    fn where_signers_are_named_only_a_signed_policy_is_used() {
+        let folder = tempfile::tempdir().unwrap();
+        let (path, signers) = (folder.path().join("p.toml"), folder.path().join("signers"));
+        let policies = Policies::new(Some(signers.clone()));
+        fs::write(&path, SIGNED).unwrap();
+        let refused = |policies: &Policies, says: &str| {
+            let error = policies.at(&path, None, NOW).unwrap_err().to_string();
+            assert!(error.contains(says), "{error}");
+        };
+        refused(&policies, "signers");
+        fs::write(&signers, format!("ops {KEY}")).unwrap();
+        refused(&policies, "ssh-keygen -Y sign -n lazaret-policy");
+        fs::write(signature_of(&path), OTHER).unwrap();
+        refused(&policies, "not among the allowed signers");
+        fs::write(signature_of(&path), SIGNATURE).unwrap();
+        let golden = policies.at(&path, None, NOW).unwrap();
+        assert!(golden.is_signed());
+        assert_eq!(golden.text.signature.as_deref(), Some(SIGNATURE));
+        fs::write(&path, format!("{SIGNED}# changed\n")).unwrap();
+        refused(&policies, "not made over this text");
+        assert!(!Policies::default().at(&path, None, NOW).unwrap().is_signed());
+        fs::write(&path, SIGNED).unwrap();
+        fs::write(&signers, format!("ops no-such-option {KEY}")).unwrap();
+        refused(&policies, "line 1");
+    }
+
+    #[test]
+    fn a_signers_time_ends_though_no_file_changes() {
+        let folder = tempfile::tempdir().unwrap();
+        let (path, signers) = (folder.path().join("p.toml"), folder.path().join("signers"));
+        let files = [
+            (&path, SIGNED.to_owned()),
+            (&signature_of(&path), SIGNATURE.to_owned()),
+            (&signers, format!("ops valid-before=\"20260601000010Z\" {KEY}")),
+        ];
+        for (path, text) in files {
+            fs::write(path, text).unwrap();
+            let file = fs::File::options().write(true).open(path).unwrap();
+            file.set_modified(SystemTime::now() - Duration::from_secs(60))
+                .unwrap();
+        }
+        let policies = Policies::new(Some(signers));
+        let golden = policies.at(&path, None, NOW).unwrap();
+        assert!(
+            Arc::ptr_eq(&golden, &policies.at(&path, None, NOW + 9).unwrap()),
+            "kept"
+        );
+        let error = policies.at(&path, None, NOW + 10).unwrap_err().to_string();
+        assert!(error.contains("until 2026-06-01T00:00:10Z only"), "{error}");
+    }
+
+    #[test]
+    fn policies_share_their_digest_lists_by_content() {
+        let folder = tempfile::tempdir().unwrap();
+        let text = format!("{}  /a\n", "ab".repeat(32));
+        let policies = Policies::default();
+        let mut golden = Vec::new();
+        for name in ["a", "b"] {
+            let list = folder.path().join(format!("{name}.sha256"));
+            fs::write(&list, &text).unwrap();
+            let path = folder.path().join(format!("{name}.toml"));
+            let toml = format!("name = \"{name}\"\nversion = 1\n[ima]\nlists = [\"{name}.sha256\"]\n");
+            fs::write(&path, toml).unwrap();
+            golden.push(policies.at(&path, None, NOW).unwrap());
+        }
+        let lists: Vec<_> = golden
+            .iter()
+            .flat_map(|golden| golden.policy.ima().unwrap().lists())
+            .collect();
+        assert!(Arc::ptr_eq(lists[0], lists[1]));
+        // The text that a bundle carries is the same memory.
+        let FileText::List(carried) = &golden[0].text.lists["a.sha256"] else {
+            panic!("a list")
+        };
+        assert!(Arc::ptr_eq(carried, lists[0]));
     }
 }

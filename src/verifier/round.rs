@@ -19,7 +19,7 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use super::{
-    bundle::{Bundle, BundleError, Parts},
+    bundle::{Bundle, BundleError, Parts, not_appraised},
     enroll::{EnrollError, nonce},
     keys::Keys,
     policies::{Golden, Policies, PolicyFileError},
@@ -29,7 +29,10 @@ use crate::{
     clock::{Clock, Timestamp},
     config::Config,
     ids::{HostName, RoundId, Sha256Digest},
-    store::{Host, Json, NewChallenge, Purpose, Round, SpendError, Store, StoreError},
+    store::{
+        Host, Json, NewChallenge, PolicyStanding, PolicyVersion, Purpose, Round, SpendError, Store,
+        StoreError,
+    },
 };
 
 /// Why there is no result at all. A host that does not answer is no such case: that is a result.
@@ -174,6 +177,7 @@ impl Rounds {
         let started_at = self.clock.now();
         let start = Instant::now();
         let golden = self.golden(host)?;
+        let refused = self.rolled_back(&golden).await?;
         let history = self.history(host)?;
         let first = match &history {
             Some(History {
@@ -188,7 +192,15 @@ impl Rounds {
 
         let mut timings = Timings::default();
         let mut judged = self
-            .answer(host, id, first, &golden, history.as_ref(), &mut timings)
+            .answer(
+                host,
+                id,
+                first,
+                &golden,
+                refused.as_ref(),
+                history.as_ref(),
+                &mut timings,
+            )
             .await?;
         if let Answer::Judged(_, result) = &judged
             && result.full_list_needed
@@ -196,7 +208,15 @@ impl Rounds {
         {
             // The host has booted since, or its list does not go on where it stopped: ask for all of it.
             judged = self
-                .answer(host, id, 0, &golden, history.as_ref(), &mut timings)
+                .answer(
+                    host,
+                    id,
+                    0,
+                    &golden,
+                    refused.as_ref(),
+                    history.as_ref(),
+                    &mut timings,
+                )
                 .await?;
         }
         timings.total_ms = millis(start.elapsed());
@@ -216,6 +236,7 @@ impl Rounds {
                 ak_public: &host.enrolled.ak_public,
                 ek_certificate: host.enrolled.ek_certificate.as_deref().unwrap_or_default(),
                 policy: &golden.text,
+                refused: refused.as_ref(),
                 history: history.as_ref(),
                 result: &result,
             })
@@ -280,7 +301,39 @@ impl Rounds {
             Some(path) => path.clone(),
             None => self.config.policy_path(host.name()),
         };
-        self.policies.at(&path)
+        let settings = self.config.hosts.get(host.name());
+        let model = settings.and_then(|settings| settings.model.as_deref());
+        self.policies.at(&path, model, self.clock.now().unix_seconds())
+    }
+
+    /// Why nothing is appraised by a signed policy: a higher version of it was in use, or the same with other content.
+    async fn rolled_back(&self, golden: &Golden) -> Result<Option<Finding>, RoundError> {
+        if !golden.is_signed() {
+            return Ok(None);
+        }
+        let policy = &golden.policy;
+        let offered = PolicyVersion {
+            version: i64::try_from(policy.version()).unwrap_or(i64::MAX),
+            digest: Sha256Digest(policy.content_digest()),
+        };
+        let standing = self
+            .store
+            .advance_policy(policy.name(), offered, self.clock.now())
+            .await?;
+        Ok(match standing {
+            PolicyStanding::Current => None,
+            PolicyStanding::RolledBack { highest, seen_at } => Some(
+                Finding::new(Code::PolicyRolledBack, format!("policy \"{}\"", policy.name()))
+                    .expected(format!(
+                        "version {} with digest {}, in use since {seen_at}, or a higher version",
+                        highest.version, highest.digest
+                    ))
+                    .found(format!(
+                        "version {} with digest {}",
+                        offered.version, offered.digest
+                    )),
+            ),
+        })
     }
 
     fn history(&self, host: &Host) -> Result<Option<History>, RoundError> {
@@ -311,6 +364,7 @@ impl Rounds {
         round: RoundId,
         ima_first: u64,
         golden: &Arc<Golden>,
+        refused: Option<&Finding>,
         history: Option<&History>,
         timings: &mut Timings,
     ) -> Result<Answer, RoundError> {
@@ -319,6 +373,9 @@ impl Rounds {
             Err(error) => return Ok(Answer::Silence(error)),
         };
         timings.collect_ms += millis(collected.took);
+        if let Some(refused) = refused {
+            return Ok(Answer::Judged(Box::new(collected), not_appraised(refused)));
+        }
         let key = match self.keys.of(host) {
             Ok(key) => key,
             Err(error) => {

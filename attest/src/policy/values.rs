@@ -46,10 +46,10 @@ pub(super) fn named(here: &Layer<'_>, name: &Spanned<String>, what: &str) -> Res
     if text.trim().is_empty() {
         return Err(here.at(name.span(), format!("name is empty; give one to {what}")));
     }
-    if text.len() > MAX_NAME || text.trim() != text || text.chars().any(char::is_control) {
+    if text.len() > MAX_NAME || text.chars().any(char::is_control) {
         return Err(here.at(
             name.span(),
-            format!("a name has at most {MAX_NAME} bytes, no space at its ends and no control characters"),
+            format!("a name has at most {MAX_NAME} bytes and no control characters"),
         ));
     }
     Ok(text.clone())

@@ -270,7 +270,7 @@ fn mistakes_in_components_are_told_with_their_line() {
             "duplicate",
         ),
         ("name = \"x\"\nversion = -1\n".to_owned(), 2, ""),
-        ("name = \" x\"\nversion = 1\n".to_owned(), 1, "no space"),
+        ("name = \"x\\u001b\"\nversion = 1\n".to_owned(), 1, "control"),
         (format!("name = \"{}\"\nversion = 1\n", "x".repeat(201)), 1, "200"),
         (
             "name = \"x\"\nversion = 1\n[ima]\nlists = [{ fil = \"l\" }]\n".to_owned(),

@@ -4,6 +4,7 @@ mod cases;
 mod files;
 mod hosts;
 mod leases;
+mod policies;
 mod schema;
 mod trails;
 
