@@ -15,6 +15,7 @@ mod list;
 mod replay;
 mod signature;
 mod subject;
+mod summary;
 mod template;
 mod text;
 
@@ -26,4 +27,5 @@ pub use list::{Cursor, Form, ImaError, ImaList};
 pub use replay::{IMA_PCR, ImaReplayError, ReplayedImaLog, Start};
 pub use signature::{FileSignature, KernelHash, KeyId, SignatureKind, SignedDigest};
 pub use subject::Subject;
+pub use summary::{ImaSummary, ListedEntry, ListedSignature, MAX_NOTES, Match, Sought};
 pub use template::Template;

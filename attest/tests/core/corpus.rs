@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use lazaret_attest::boot_log::{BootLog, COVERED, Inspection};
 use lazaret_attest::claims::{BootAggregate, SecureBoot};
 use lazaret_attest::finding::Code;
+use lazaret_attest::ima::{ImaList, ImaSummary};
 use lazaret_attest::pcr::HashAlg;
 use lazaret_attest::verdict::Verdict;
 use lazaret_forge::bank::Bank;
@@ -237,4 +238,42 @@ fn a_real_secure_boot_is_proven() {
         (SecureBoot::Off, 0, 2)
     );
     assert!(COVERED.contains(&14));
+}
+
+/// The summary that people read, against what another replayer wrote down, and the prefix that each quote covers.
+#[test]
+fn each_ima_list_is_summed_up_as_expected() {
+    let Some(corpus) = corpus() else { return };
+    let mut lists = 0;
+    for file in fs::read_dir(corpus.join("expected")).unwrap() {
+        let file = file.unwrap().path();
+        if file.extension().is_none_or(|ending| ending != "json") {
+            continue;
+        }
+        let name = file.file_name().unwrap().to_string_lossy().into_owned();
+        let folder = corpus.join("vm").join(name.split("__").nth(1).unwrap());
+        let expected: serde_json::Value = serde_json::from_str(&fs::read_to_string(&file).unwrap()).unwrap();
+        let quoted = hex::decode(expected["quoted_pcr10_sha256"].as_str().unwrap()).unwrap();
+        for form in ["ima.bin", "ima.ascii"] {
+            let bytes = fs::read(folder.join(form)).unwrap();
+            let list = ImaList::new(&bytes);
+            let sought = [(HashAlg::Sha256, quoted.clone())];
+            let summary = ImaSummary::of(&list, &sought, &mut |_| {}).unwrap();
+            let json = serde_json::to_value(&summary).unwrap();
+            for key in ["entries", "violations", "templates"] {
+                assert_eq!(json[key], expected[key], "{name} {form} {key}");
+            }
+            assert_eq!(json["pcr10"]["sha1"], expected["pcr10_sha1"]);
+            assert_eq!(json["pcr10"]["sha256"], expected["pcr10_sha256_per_bank_digest"]);
+            assert_eq!(
+                json["pcr10_padded_sha1"]["sha256"],
+                expected["pcr10_sha256_zero_padded_sha1"]
+            );
+            assert_eq!(json["first"]["path"], expected["first"]["name"]);
+            assert_eq!(json["first"]["digest"], expected["first"]["digest"]);
+            assert_eq!(json["match"]["entries"], expected["quoted_prefix_entries"]);
+        }
+        lists += 1;
+    }
+    assert!(lists >= 6, "only {lists} lists were compared");
 }
