@@ -56,12 +56,13 @@ fn nobody_says(place: &str, words: &[&str], why: &str) {
     }
 }
 
-const ALL: [&str; 5] = [
+const ALL: [&str; 6] = [
     "src",
     "attest/src",
     "attest/wire/src",
     "attest/agent/src",
     "attest/forge/src",
+    "attest/properties/src",
 ];
 
 #[test]

@@ -1,0 +1,219 @@
+//! The IMA list in its two forms.
+
+use std::collections::BTreeSet;
+use std::sync::OnceLock;
+
+use lazaret_attest::finding::Code;
+use lazaret_attest::ima::{BOOT_AGGREGATE, Form, ImaList, Template};
+use lazaret_attest::pcr::HashAlg;
+use lazaret_attest::result::AttestationResult;
+use lazaret_attest::verdict::Verdict;
+use lazaret_forge::pcrs::Pcrs;
+
+use crate::memory::bounded;
+use crate::oracle::{self, Entry, sized_le32};
+use crate::scene::{BANKS, Scene, scene};
+
+/// An entry as the core reads it, owned.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Read {
+    pcr: u32,
+    known: bool,
+    violation: bool,
+    path: Vec<u8>,
+    algorithm: Vec<u8>,
+    digest: Vec<u8>,
+    measured: Vec<Option<Vec<u8>>>,
+}
+
+/// Reads to the end; none where it is no list.
+fn read(data: &[u8]) -> Option<Vec<Read>> {
+    let mut cursor = ImaList::new(data).cursor();
+    let mut entries = Vec::new();
+    while let Some(entry) = cursor.next_entry().ok()? {
+        let fields = entry.fields;
+        let of = |field: fn(&lazaret_attest::ima::Fields<'_>) -> Vec<u8>| {
+            fields.as_ref().map(field).unwrap_or_default()
+        };
+        entries.push(Read {
+            pcr: entry.pcr,
+            known: !matches!(entry.template, Template::Unknown(_)),
+            violation: entry.violation,
+            path: of(|fields| fields.path.to_vec()),
+            algorithm: of(|fields| fields.algorithm.to_vec()),
+            digest: of(|fields| fields.digest.to_vec()),
+            measured: HashAlg::ALL
+                .into_iter()
+                .filter(|alg| BANKS.iter().any(|bank| bank.id() == alg.id()))
+                .map(|alg| entry.measured(alg))
+                .collect(),
+        });
+    }
+    Some(entries)
+}
+
+fn drain(data: &[u8]) {
+    let mut cursor = ImaList::new(data).cursor();
+    while let Ok(Some(_)) = cursor.next_entry() {}
+}
+
+/// A binary list is read as the kernel writes it, and extends what the kernel extends.
+pub fn ima_binary(data: &[u8]) {
+    if ImaList::new(data).form() != Form::Binary {
+        return;
+    }
+    bounded(data, 2, 16 * 1024, || drain(data));
+    let entries = read(data);
+    assert_eq!(entries, read(data));
+    if let Some(entries) = &entries {
+        let Some(kernel) = oracle::ima_binary(data) else {
+            panic!("a list is read whose entries do not end");
+        };
+        assert_eq!(entries.len(), kernel.len());
+        for (entry, kernel) in entries.iter().zip(&kernel) {
+            assert_eq!(entry.pcr, kernel.pcr);
+            let expected: Vec<_> = BANKS.iter().map(|bank| Some(kernel.measured(*bank))).collect();
+            assert_eq!(
+                entry.measured,
+                expected,
+                "{}",
+                String::from_utf8_lossy(&kernel.template)
+            );
+        }
+    }
+    judged(data, entries.as_deref());
+}
+
+/// A text list says the same as the binary list of its entries.
+pub fn ima_text(data: &[u8]) {
+    if ImaList::new(data).form() != Form::Text {
+        return;
+    }
+    bounded(data, 4, 16 * 1024, || drain(data));
+    let entries = read(data);
+    assert_eq!(entries, read(data));
+    if let Some(entries) = &entries
+        && let Some(binary) = as_binary(data)
+    {
+        assert_eq!(read(&binary).as_ref(), Some(entries), "text and binary disagree");
+    }
+    judged(data, entries.as_deref());
+}
+
+/// The binary list of a text list's entries, made from their fields; none where it has other templates than the three
+/// that are nothing but digest, path and signature, or says what the binary form cannot.
+fn as_binary(text: &[u8]) -> Option<Vec<u8>> {
+    let mut cursor = ImaList::new(text).cursor();
+    let mut binary = Vec::new();
+    while let Some(entry) = cursor.next_entry().ok()? {
+        let fields = entry.fields?;
+        let digest = [fields.algorithm, b":\0", fields.digest].concat();
+        let path = [fields.path, b"\0"].concat();
+        let (template, data): (&[u8], Vec<u8>) = match entry.template {
+            Template::Ima if fields.digest.len() == 20 && fields.path.last() != Some(&0) => {
+                let mut data = [fields.digest, fields.path].concat();
+                data.resize(276.max(data.len()), 0);
+                (b"ima", data)
+            }
+            Template::ImaNg => (b"ima-ng", [sized_le32(&digest), sized_le32(&path)].concat()),
+            Template::ImaSig => {
+                let parts = [digest.as_slice(), &path, fields.signature].map(sized_le32);
+                (b"ima-sig", parts.concat())
+            }
+            _ => return None,
+        };
+        let sha1 = if entry.violation { [0; 20] } else { [1; 20] };
+        let entry = Entry {
+            pcr: entry.pcr,
+            sha1: sha1.to_vec(),
+            template: template.to_vec(),
+            data,
+        };
+        binary.extend(entry.bytes());
+    }
+    Some(binary)
+}
+
+/// Against the honest quote the list affirms only as the honest list; against a quote over what it leads to, only if
+/// every entry is golden.
+fn judged(data: &[u8], entries: Option<&[Read]>) {
+    let scene = scene();
+    let mut evidence = scene.honest.clone();
+    evidence.ima_log = data.to_vec();
+    let result = scene.judge(&evidence);
+    assert_eq!(
+        scene.judge(&evidence),
+        result,
+        "the same evidence, the same result"
+    );
+    let Some(entries) = entries else {
+        assert_ne!(result.verdict, Verdict::Affirming, "what is no list affirms");
+        return;
+    };
+    if result.verdict == Verdict::Affirming {
+        let honest = read(&scene.honest.ima_log).unwrap_or_default();
+        let covered: Vec<&Read> = entries.iter().filter(|entry| entry.pcr == 10).collect();
+        for (entry, honest) in covered.iter().zip(&honest) {
+            assert_eq!(entry.measured, honest.measured);
+        }
+        assert!(covered.len() >= honest.len(), "a shorter list affirms");
+    }
+    let Some(pcrs) = leads_to(scene, entries) else {
+        return;
+    };
+    let evidence = scene.evidence(&pcrs, scene.honest.boot_log.clone(), data.to_vec());
+    let result = scene.judge(&evidence);
+    replays(&result, entries);
+    if result.verdict == Verdict::Affirming {
+        let Some(ima) = &result.claims.ima else {
+            panic!("a policy with files affirms without a list");
+        };
+        let covered = usize::try_from(ima.covered).unwrap_or(usize::MAX);
+        assert!(covered > 1, "a list of nothing affirms");
+        for (number, entry) in entries.iter().take(covered).enumerate() {
+            let golden = golden().contains(&(entry.path.clone(), entry.digest.clone()))
+                && entry.algorithm == b"sha256";
+            let aggregate = number == 0 && entry.path == BOOT_AGGREGATE;
+            assert!(
+                entry.known && !entry.violation && entry.pcr == 10 && (golden || aggregate),
+                "{entry:?}"
+            );
+        }
+    }
+}
+
+/// PCR 10 after all entries, in the scene's other PCRs.
+fn leads_to(scene: &Scene, entries: &[Read]) -> Option<Pcrs> {
+    let mut pcrs = scene.pcrs();
+    for (n, bank) in BANKS.into_iter().enumerate() {
+        let mut value = vec![0; bank.digest_len()];
+        for entry in entries.iter().filter(|entry| entry.pcr == 10) {
+            value = bank.hash(&[&value, entry.measured.get(n)?.as_ref()?]);
+        }
+        pcrs.force(bank, 10, value);
+    }
+    Some(pcrs)
+}
+
+fn replays(result: &AttestationResult, entries: &[Read]) {
+    let refused = [
+        Code::ImaReplayMismatch,
+        Code::ImaListGarbled,
+        Code::ImaFullListNeeded,
+        Code::PcrValuesDiffer,
+    ];
+    for finding in &result.findings {
+        assert!(!refused.contains(&finding.code), "{finding}: {entries:?}");
+    }
+}
+
+fn golden() -> &'static BTreeSet<(Vec<u8>, Vec<u8>)> {
+    static GOLDEN: OnceLock<BTreeSet<(Vec<u8>, Vec<u8>)>> = OnceLock::new();
+    GOLDEN.get_or_init(|| {
+        let entries = read(&scene().honest.ima_log).unwrap_or_default();
+        entries
+            .into_iter()
+            .map(|entry| (entry.path, entry.digest))
+            .collect()
+    })
+}
