@@ -163,34 +163,50 @@ pub(crate) fn replay(events: &[Event], bank: Bank) -> Option<BTreeMap<u32, Vec<u
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Entry {
     pub(crate) pcr: u32,
-    pub(crate) sha1: Vec<u8>,
+    pub(crate) printed: Vec<u8>,
     pub(crate) template: Vec<u8>,
+    /// Size of the file digest in the template `ima`.
+    pub(crate) old_digest: usize,
+    /// What is hashed.
     pub(crate) data: Vec<u8>,
 }
 
-pub(crate) fn ima_binary(bytes: &[u8]) -> Option<Vec<Entry>> {
+/// What is hashed of an `ima` entry's digest and name: the name padded with zeros to 256 bytes (IMA_EVENT_NAME_LEN_MAX + 1).
+fn old_data<'a>(r: &mut Bytes<'a>, digest: usize) -> Option<Vec<u8>> {
+    let (digest, name) = (r.take(digest)?, r.sized_le32()?);
+    let padding = vec![0; 256_usize.checked_sub(name.len())?];
+    Some([digest, name, &padding].concat())
+}
+
+/// A binary list whose printed template digests have this size.
+pub(crate) fn ima_binary(bytes: &[u8], printed: usize) -> Option<Vec<Entry>> {
     let mut r = Bytes(bytes);
     let mut entries = Vec::new();
     while !r.0.is_empty() {
         let pcr = r.le32()?;
-        let sha1 = r.take(20)?.to_vec();
+        let printed = r.take(printed)?.to_vec();
         let template = r.sized_le32()?.to_vec();
+        let mut old_digest = 0;
         let data = if template == b"ima" {
-            let digest = r.take(20)?;
-            // What is hashed is the name padded with zeros to 256 bytes (IMA_EVENT_NAME_LEN_MAX + 1).
-            let mut data = [digest, r.sized_le32()?].concat();
-            if data.len() > 276 {
-                return None;
+            // SHA-1 or MD5, which nothing tells but the sizes.
+            let here = r.0;
+            old_digest = 20;
+            match old_data(&mut r, 20) {
+                Some(data) => data,
+                None => {
+                    r = Bytes(here);
+                    old_digest = 16;
+                    old_data(&mut r, 16)?
+                }
             }
-            data.resize(276, 0);
-            data
         } else {
             r.sized_le32()?.to_vec()
         };
         entries.push(Entry {
             pcr,
-            sha1,
+            printed,
             template,
+            old_digest,
             data,
         });
     }
@@ -200,7 +216,7 @@ pub(crate) fn ima_binary(bytes: &[u8]) -> Option<Vec<Entry>> {
 impl Entry {
     /// What it extends.
     pub(crate) fn measured(&self, bank: Bank) -> Vec<u8> {
-        if self.sha1.iter().all(|byte| *byte == 0) {
+        if self.printed.iter().all(|byte| *byte == 0) {
             vec![0xff; bank.digest_len()]
         } else {
             bank.hash(&[&self.data])
@@ -210,12 +226,12 @@ impl Entry {
     /// As in the binary list.
     pub(crate) fn bytes(&self) -> Vec<u8> {
         let mut out = self.pcr.to_le_bytes().to_vec();
-        out.extend_from_slice(&self.sha1);
+        out.extend_from_slice(&self.printed);
         out.extend(sized_le32(&self.template));
         if self.template == b"ima" {
-            let name = self.data.get(20..).unwrap_or_default();
+            let name = self.data.get(self.old_digest..).unwrap_or_default();
             let end = name.iter().rposition(|byte| *byte != 0).map_or(0, |at| at + 1);
-            out.extend_from_slice(self.data.get(..20).unwrap_or_default());
+            out.extend_from_slice(self.data.get(..self.old_digest).unwrap_or_default());
             out.extend(sized_le32(name.get(..end).unwrap_or_default()));
         } else {
             out.extend(sized_le32(&self.data));

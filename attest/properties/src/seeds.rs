@@ -3,6 +3,7 @@
 use lazaret_forge::bank::Bank;
 use lazaret_forge::bootlog::{LogForm, typical_server};
 use lazaret_forge::endorsement::Endorsement;
+use lazaret_forge::ima::entry::Inode;
 use lazaret_forge::ima::{List, Template};
 use lazaret_forge::softtpm::{AttestationKey, KeyError};
 use lazaret_wire::{
@@ -120,14 +121,33 @@ fn boot_logs(scene: &Scene) -> Vec<Seed> {
     seeds
 }
 
+const TEMPLATES: [Template; 8] = [
+    Template::Ima,
+    Template::ImaNg,
+    Template::ImaSig,
+    Template::ImaBuf,
+    Template::ImaModsig,
+    Template::ImaNgv2,
+    Template::ImaSigv2,
+    Template::EvmSig,
+];
+
 fn lists(bytes: impl Fn(&List) -> Vec<u8>) -> Vec<Seed> {
     let mut seeds = vec![named("honest", bytes(&scene().ima))];
-    for template in [Template::Ima, Template::ImaNg, Template::ImaSig, Template::ImaBuf] {
+    for template in TEMPLATES {
         let mut list = List::new(template, Bank::Sha256, &scene().boot.pcrs());
         list.measure("/usr/bin/a file", b"a");
         list.violation("/var/log/x");
+        list.measure("/usr/bin/b", b"b");
         if let Some(last) = list.entries.last_mut() {
+            last.violation = false;
+            last.file_digest = vec![7; 32];
             last.attachment = b"\x03\x02\x04attachment".to_vec();
+            last.modsig = Some((vec![8; 32], b"PKCS#7".to_vec()));
+            last.inode = Some(Inode {
+                xattrs: vec![("security.ima".to_owned(), vec![4; 33])],
+                owner: (0, 0, 0o755),
+            });
         }
         seeds.push(named(template.name(), bytes(&list)));
     }

@@ -125,3 +125,22 @@ macro_rules! targets {
 }
 
 targets!(quote signature public_key boot_log ima_text ima_binary ek_certificate wire_messages policy);
+
+/// Found by `wire_messages`: serde reserved a megabyte for a list of 2^64 items that was declared in nine bytes.
+#[test]
+fn a_declared_list_of_a_message_takes_no_memory() {
+    let seeds = seeds("wire_messages");
+    let honest = seeds.iter().find(|seed| seed.first() == Some(&3)).unwrap();
+    let at = honest
+        .windows(9)
+        .position(|window| window == b"selection")
+        .unwrap()
+        + 9;
+    let mut declared = honest[..at].to_vec();
+    declared.push(0x9b);
+    declared.extend([0xff; 8]);
+    let (_, body) = declared.split_first().unwrap();
+    let used =
+        allocation_counter::measure(|| assert!(lazaret_wire::decode::<lazaret_wire::Attest>(body).is_err()));
+    assert!(used.bytes_max < 4096, "{} bytes", used.bytes_max);
+}

@@ -234,7 +234,15 @@ fn subjects() -> Vec<Subject> {
             behind: 6,
             ..Make::default()
         });
-        for template in [Template::Ima, Template::ImaNg] {
+        for template in [
+            Template::Ima,
+            Template::ImaNg,
+            Template::ImaBuf,
+            Template::ImaModsig,
+            Template::ImaNgv2,
+            Template::ImaSigv2,
+            Template::EvmSig,
+        ] {
             makes.push(Make {
                 name: template.name(),
                 text,

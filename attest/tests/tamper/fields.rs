@@ -85,11 +85,6 @@ pub const FREE: &[(&str, Effect, &str)] = &[
          zeros would make it a violation, which does not replay; as text it must stay hexadecimal",
     ),
     (
-        "entry, hexadecimal digits",
-        Effect::RefusedOrNone,
-        "in a text list capital and small letters are the same digit; any other change is another digest or none",
-    ),
-    (
         "entry behind the quote",
         Effect::RefusedOrNone,
         "the list is read after the quote: what is behind it is not appraised until a quote covers it, only counted",

@@ -13,6 +13,7 @@ use lazaret_attest::verdict::Verdict;
 use lazaret_forge::bank::Bank;
 use lazaret_forge::bootlog::typical_server;
 use lazaret_forge::ima::Template;
+use lazaret_forge::ima::entry::Inode;
 use lazaret_forge::softtpm::SoftTpm;
 use serde_json::Value;
 
@@ -84,6 +85,15 @@ impl Make {
             None => fields::lengthen(&mut host.boot),
         }
         host.ima = server.ima.boot(&host.boot.pcrs());
+        // One entry with all that its template has room for.
+        if let Some(last) = host.ima.entries.last_mut() {
+            last.attachment = b"\x03\x02\x04no genuine signature".to_vec();
+            last.modsig = Some((last.file_digest.clone(), b"no genuine PKCS#7".to_vec()));
+            last.inode = Some(Inode {
+                xattrs: vec![("security.ima".to_owned(), vec![4; 33])],
+                owner: (0, 0, 0o755),
+            });
+        }
         host.selection = self.selection;
         host.text = self.text;
         host

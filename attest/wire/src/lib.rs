@@ -14,6 +14,7 @@ pub mod codec;
 pub mod limits;
 
 mod convert;
+mod sequence;
 
 pub mod tls;
 

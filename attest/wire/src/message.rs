@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
-use crate::limits;
+use crate::{limits, sequence};
 
 /// A message that [`crate::encode`] and [`crate::decode`] carry.
 pub trait Message: Serialize + DeserializeOwned {
@@ -28,6 +28,7 @@ pub struct Identity {
     pub host: String,
     /// The endorsement keys that have a certificate. The first one is the attestation key's parent: activate with that one, because a
     /// quote's qualifiedSigner is computed from it. A TPM without any certificate in NV offers one key with an empty certificate.
+    #[serde(deserialize_with = "sequence::as_they_come")]
     pub ek: Vec<EkOffer>,
     /// The attestation key: TPM2B_PUBLIC, size included.
     #[serde(with = "serde_bytes")]
@@ -121,6 +122,7 @@ pub struct Attest {
     /// Whom the daemon believes to ask. Another host's agent refuses.
     pub host: String,
     /// The PCRs to quote.
+    #[serde(deserialize_with = "sequence::as_they_come")]
     pub selection: Vec<Bank>,
     /// The first IMA entry wanted, counted from 0.
     pub ima_first: u64,
@@ -148,6 +150,7 @@ pub struct Evidence {
     #[serde(with = "serde_bytes")]
     pub signature: Vec<u8>,
     /// The values of the quoted PCRs, in the order of the selection.
+    #[serde(deserialize_with = "sequence::as_they_come")]
     pub pcrs: Vec<PcrValue>,
     /// binary_bios_measurements, whole.
     #[serde(with = "serde_bytes")]
