@@ -32,16 +32,23 @@ pub enum KeyError {
     #[error("the public key cannot be read: {0}")]
     Read(#[from] ReadError),
     /// The inner length of a TPM2B_PUBLIC is not that of what follows.
-    #[error("the public key declares {declared} bytes, but {found} follow")]
+    #[error("at byte {offset}: the public key declares {declared} bytes, but {found} follow")]
     Length {
+        /// Where the length stands.
+        offset: usize,
         /// As declared.
         declared: usize,
         /// As found.
         found: usize,
     },
     /// An algorithm, curve, mode or scheme that is not known here.
-    #[error("the public key names the {what} {} ({found:#06x}), which is not accepted here", alg_name(what, *.found))]
+    #[error(
+        "at byte {offset}: the public key names the {what} {} ({found:#06x}), which is not accepted here",
+        alg_name(what, *.found)
+    )]
     Unknown {
+        /// Where it stands.
+        offset: usize,
         /// What it stands for.
         what: &'static str,
         /// Its identifier.
@@ -158,7 +165,17 @@ impl Eq for AttestationKey {}
 impl AttestationKey {
     /// Reads a TPM2B_PUBLIC and holds it to the rules.
     pub fn from_public(tpm2b_public: &[u8]) -> Result<AttestationKey, KeyError> {
-        let area = PublicArea::parse(tpm2b_public)?;
+        AttestationKey::from_area(PublicArea::parse(tpm2b_public)?, tpm2b_public.to_vec())
+    }
+
+    /// Reads a bare TPMT_PUBLIC and holds it to the rules.
+    pub fn from_bare_public(tpmt_public: &[u8]) -> Result<AttestationKey, KeyError> {
+        let area = PublicArea::parse_bare(tpmt_public)?;
+        let length = u16::try_from(tpmt_public.len()).unwrap_or(u16::MAX);
+        AttestationKey::from_area(area, [&length.to_be_bytes(), tpmt_public].concat())
+    }
+
+    fn from_area(area: PublicArea, public: Vec<u8>) -> Result<AttestationKey, KeyError> {
         let purpose = Purpose::Attestation;
         fixed(&area, purpose)?;
         must_be_set(&area, purpose, Attributes::SIGN, "a signing key")?;
@@ -188,8 +205,8 @@ impl AttestationKey {
         area.material.strong()?;
         let verifier = area.material.parsed(scheme.hash())?;
         Ok(AttestationKey {
-            public: tpm2b_public.to_vec(),
-            digest: sha256(&[tpm2b_public]),
+            digest: sha256(&[&public]),
+            public,
             name: area.name(),
             area,
             scheme,

@@ -5,6 +5,8 @@
 //! - [`AnsweredQuote`]: it answers this challenge (nonce, host, TLS key) with exactly the PCRs asked for;
 //! - [`QuotedPcrs`]: these are the values of those PCRs.
 
+pub mod by_hand;
+
 use std::borrow::Cow;
 
 use thiserror::Error;
@@ -44,8 +46,12 @@ pub enum QuoteError {
         name: &'static str,
     },
     /// The flag "safe" is neither 0 nor 1.
-    #[error("the quote's clock has a safe flag of {found}, which is neither yes nor no")]
+    #[error(
+        "at byte {offset}: the quote's clock has a safe flag of {found}, which is neither yes (1) nor no (0)"
+    )]
     SafeFlag {
+        /// Where it stands.
+        offset: usize,
         /// Its value.
         found: u8,
     },
@@ -145,17 +151,24 @@ impl Attest {
                 name: kind_name(kind),
             });
         }
-        let signer = Name::from_bytes(r.sized_u16_be(MAX_NAME, "the qualified signer")?);
-        let extra_data = r.sized_u16_be(MAX_DATA, "the qualifying data")?.to_vec();
-        let clock_ms = r.u64_be("the clock")?;
-        let reset_count = r.u32_be("the reset count")?;
-        let restart_count = r.u32_be("the restart count")?;
-        let safe = match r.u8("the clock's safe flag")? {
-            0 => false,
-            1 => true,
-            found => return Err(QuoteError::SafeFlag { found }),
-        };
-        let firmware_version = r.u64_be("the firmware version")?;
+        let attest = Attest::read_on(r, hash)?;
+        if attest.pcr_digest.len() != hash.digest_len() {
+            return Err(QuoteError::DigestSize {
+                expected: hash.digest_len(),
+                found: attest.pcr_digest.len(),
+            });
+        }
+        Ok(attest)
+    }
+
+    /// What stands behind mark and kind.
+    fn read_on(mut r: Reader<'_>, hash: HashAlg) -> Result<Attest, QuoteError> {
+        let Head {
+            signer,
+            extra_data,
+            clock,
+            firmware_version,
+        } = Head::read(&mut r)?;
         let selection = match Selection::read(&mut r) {
             Ok(selection) => selection,
             Err(SelectionError::Read(error)) => return Err(QuoteError::Read(error)),
@@ -163,18 +176,6 @@ impl Attest {
         };
         let pcr_digest = r.sized_u16_be(MAX_DIGEST, "the PCR digest")?.to_vec();
         r.finish("the quote (TPMS_ATTEST)")?;
-        if pcr_digest.len() != hash.digest_len() {
-            return Err(QuoteError::DigestSize {
-                expected: hash.digest_len(),
-                found: pcr_digest.len(),
-            });
-        }
-        let clock = Clock {
-            clock_ms,
-            reset_count,
-            restart_count,
-            safe,
-        };
         Ok(Attest {
             signer,
             extra_data,
@@ -183,6 +184,43 @@ impl Attest {
             selection,
             pcr_digest,
             hash,
+        })
+    }
+}
+
+/// What every kind of attestation has behind its mark and kind.
+struct Head {
+    signer: Name,
+    extra_data: Vec<u8>,
+    clock: Clock,
+    firmware_version: u64,
+}
+
+impl Head {
+    fn read(r: &mut Reader<'_>) -> Result<Head, QuoteError> {
+        let signer = Name::from_bytes(r.sized_u16_be(MAX_NAME, "the qualified signer")?);
+        let extra_data = r.sized_u16_be(MAX_DATA, "the qualifying data")?.to_vec();
+        let clock_ms = r.u64_be("the clock")?;
+        let reset_count = r.u32_be("the reset count")?;
+        let restart_count = r.u32_be("the restart count")?;
+        let offset = r.offset();
+        let safe = match r.u8("the clock's safe flag")? {
+            0 => false,
+            1 => true,
+            found => return Err(QuoteError::SafeFlag { offset, found }),
+        };
+        let firmware_version = r.u64_be("the firmware version")?;
+        let clock = Clock {
+            clock_ms,
+            reset_count,
+            restart_count,
+            safe,
+        };
+        Ok(Head {
+            signer,
+            extra_data,
+            clock,
+            firmware_version,
         })
     }
 }

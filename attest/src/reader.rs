@@ -173,6 +173,13 @@ impl<'a> Reader<'a> {
         self.bounded(u64::from(declared), limit, offset, expected)
     }
 
+    /// A big-endian 16-bit length of at most `limit` bytes, without what it counts.
+    pub fn count_u16_be(&mut self, limit: usize, expected: &'static str) -> Result<usize, ReadError> {
+        let offset = self.offset;
+        let declared = u64::from(self.u16_be(expected)?);
+        within(declared, limit, offset, expected)
+    }
+
     /// A big-endian 32-bit count of at most `limit` items.
     pub fn count_u32_be(&mut self, limit: usize, expected: &'static str) -> Result<usize, ReadError> {
         let offset = self.offset;

@@ -34,6 +34,14 @@ pub enum SignatureError {
         /// The signature's.
         found: Scheme,
     },
+    /// A scheme of the other kind of key.
+    #[error("the signature is {found}, but the key is {key}")]
+    OtherKind {
+        /// The signature's.
+        found: Scheme,
+        /// The key's kind.
+        key: &'static str,
+    },
     /// An RSA signature that is not as long as the modulus.
     #[error("the RSA signature has {found} bytes, the key's modulus {expected}")]
     Size {
@@ -62,6 +70,46 @@ pub(crate) fn open<'a>(
     signature: &[u8],
     key: &AttestationKey,
 ) -> Result<SignedBytes<'a>, SignatureError> {
+    let (found, x509_form) = read(signature, key.material(), |found| {
+        if found == key.scheme() {
+            return Ok(());
+        }
+        Err(SignatureError::OtherScheme {
+            key: key.scheme(),
+            found,
+        })
+    })?;
+    let bytes = key.open(raw, &x509_form).ok_or(SignatureError::Invalid)?;
+    let hash = found.hash();
+    Ok(SignedBytes { bytes, hash })
+}
+
+/// The same with a key of which only the numbers are known: by whatever accepted scheme of its kind the signature names.
+/// For evidence that is looked at by hand; nothing is decided by it.
+pub(crate) fn open_bare<'a>(
+    raw: &'a [u8],
+    signature: &[u8],
+    material: &KeyMaterial,
+) -> Result<SignedBytes<'a>, SignatureError> {
+    let (found, x509_form) = read(signature, material, |found| match (found, material) {
+        (Scheme::Rsassa(_), KeyMaterial::Rsa { .. }) | (Scheme::Ecdsa(_), KeyMaterial::Ec { .. }) => Ok(()),
+        (Scheme::Rsassa(_), KeyMaterial::Ec { .. }) => Err(SignatureError::OtherKind { found, key: "EC" }),
+        (Scheme::Ecdsa(_), KeyMaterial::Rsa { .. }) => Err(SignatureError::OtherKind { found, key: "RSA" }),
+    })?;
+    let hash = found.hash();
+    let key = material.parsed(hash).map_err(|_| SignatureError::Invalid)?;
+    match key.verify_sig(raw, &x509_form) {
+        Ok(()) => Ok(SignedBytes { bytes: raw, hash }),
+        Err(_) => Err(SignatureError::Invalid),
+    }
+}
+
+/// The scheme, and the signature in the form of X.509. `accept` sees the scheme before anything else is read.
+fn read<'s>(
+    signature: &'s [u8],
+    material: &KeyMaterial,
+    accept: impl FnOnce(Scheme) -> Result<(), SignatureError>,
+) -> Result<(Scheme, Cow<'s, [u8]>), SignatureError> {
     let mut r = Reader::new(signature);
     let id = r.u16_be("the signature's scheme")?;
     if Scheme::from_id(id, HashAlg::Sha256).is_none() {
@@ -71,19 +119,13 @@ pub(crate) fn open<'a>(
     let hash = HashAlg::from_id(hash_id).filter(|hash| *hash != HashAlg::Sha1);
     let hash = hash.ok_or(SignatureError::RefusedHash(hash_id))?;
     let found = Scheme::from_id(id, hash).ok_or(SignatureError::UnknownScheme(id))?;
-    if found != key.scheme() {
-        return Err(SignatureError::OtherScheme {
-            key: key.scheme(),
-            found,
-        });
-    }
-    let x509_form = match key.material() {
+    accept(found)?;
+    let x509_form = match material {
         KeyMaterial::Rsa { modulus, .. } => Cow::Borrowed(read_rsa(&mut r, modulus.len())?),
         KeyMaterial::Ec { curve, .. } => Cow::Owned(read_ecdsa(&mut r, *curve)?),
     };
     r.finish("the signature (TPMT_SIGNATURE)")?;
-    let bytes = key.open(raw, &x509_form).ok_or(SignatureError::Invalid)?;
-    Ok(SignedBytes { bytes, hash })
+    Ok((found, x509_form))
 }
 
 fn read_rsa<'a>(r: &mut Reader<'a>, expected: usize) -> Result<&'a [u8], SignatureError> {

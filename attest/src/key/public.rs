@@ -162,17 +162,24 @@ impl PublicArea {
     /// Reads a TPM2B_PUBLIC; bytes behind it are refused.
     pub fn parse(tpm2b_public: &[u8]) -> Result<PublicArea, KeyError> {
         let mut outer = Reader::new(tpm2b_public);
-        let bytes = outer.sized_u16_be(MAX_PUBLIC, "a public area")?;
+        let length = outer.count_u16_be(MAX_PUBLIC, "a public area")?;
+        let area = outer.sub(length, "a public area")?;
         outer.finish("the public key (TPM2B_PUBLIC)")?;
-        PublicArea::parse_inner(bytes)
+        PublicArea::parse_inner(area)
     }
 
-    /// Reads a bare TPMT_PUBLIC.
-    fn parse_inner(bytes: &[u8]) -> Result<PublicArea, KeyError> {
-        let mut r = Reader::new(bytes);
+    /// Reads a bare TPMT_PUBLIC, as some tools write it.
+    pub fn parse_bare(tpmt_public: &[u8]) -> Result<PublicArea, KeyError> {
+        PublicArea::parse_inner(Reader::new(tpmt_public))
+    }
+
+    fn parse_inner(mut r: Reader<'_>) -> Result<PublicArea, KeyError> {
+        let bytes = r.clone().rest().to_vec();
+        let start = r.offset();
         let kind = r.u16_be("the key's type")?;
-        let name_alg = hash(
-            r.u16_be("the hash algorithm of the Name")?,
+        let name_alg = read_hash(
+            &mut r,
+            "the hash algorithm of the Name",
             "hash algorithm of the Name",
         )?;
         let attributes = Attributes(r.u32_be("the object attributes")?);
@@ -184,13 +191,13 @@ impl PublicArea {
             alg::ECC => read_ecc(&mut r)?,
             found => {
                 return Err(KeyError::Unknown {
+                    offset: start,
                     what: "key type",
                     found,
                 });
             }
         };
         r.finish("the public area (TPMT_PUBLIC)")?;
-        let bytes = bytes.to_vec();
         Ok(PublicArea {
             name_alg,
             attributes,
@@ -208,54 +215,50 @@ impl PublicArea {
     }
 }
 
-fn hash(id: u16, what: &'static str) -> Result<HashAlg, KeyError> {
-    HashAlg::from_id(id).ok_or(KeyError::Unknown { what, found: id })
+fn read_hash(r: &mut Reader<'_>, expected: &'static str, what: &'static str) -> Result<HashAlg, KeyError> {
+    let offset = r.offset();
+    let found = r.u16_be(expected)?;
+    HashAlg::from_id(found).ok_or(KeyError::Unknown { offset, what, found })
 }
 
 fn read_symmetric(r: &mut Reader<'_>) -> Result<Option<Symmetric>, KeyError> {
+    let offset = r.offset();
+    let unknown = |offset, what, found| KeyError::Unknown { offset, what, found };
     match r.u16_be("the symmetric algorithm")? {
         alg::NULL => Ok(None),
         alg::AES => {
+            let size_at = r.offset();
             let bits = r.u16_be("the symmetric key's size")?;
+            let mode_at = r.offset();
             let mode = r.u16_be("the symmetric mode")?;
             if mode != alg::CFB {
-                return Err(KeyError::Unknown {
-                    what: "symmetric mode",
-                    found: mode,
-                });
+                return Err(unknown(mode_at, "symmetric mode", mode));
             }
             match bits {
                 128 => Ok(Some(Symmetric::Aes128)),
                 256 => Ok(Some(Symmetric::Aes256)),
-                found => Err(KeyError::Unknown {
-                    what: "size of an AES key",
-                    found,
-                }),
+                found => Err(unknown(size_at, "size of an AES key", found)),
             }
         }
-        found => Err(KeyError::Unknown {
-            what: "symmetric algorithm",
-            found,
-        }),
+        found => Err(unknown(offset, "symmetric algorithm", found)),
     }
 }
 
 fn read_scheme(r: &mut Reader<'_>) -> Result<Option<Scheme>, KeyError> {
+    let offset = r.offset();
     let id = r.u16_be("the signing scheme")?;
     if id == alg::NULL {
         return Ok(None);
     }
     let unknown = KeyError::Unknown {
+        offset,
         what: "signing scheme",
         found: id,
     };
     if Scheme::from_id(id, HashAlg::Sha256).is_none() {
         return Err(unknown);
     }
-    let hash = hash(
-        r.u16_be("the hash of the signing scheme")?,
-        "hash of a signing scheme",
-    )?;
+    let hash = read_hash(r, "the hash of the signing scheme", "hash of a signing scheme")?;
     Scheme::from_id(id, hash).map(Some).ok_or(unknown)
 }
 
@@ -265,9 +268,11 @@ fn read_rsa(r: &mut Reader<'_>) -> Result<KeyMaterial, KeyError> {
         0 => DEFAULT_EXPONENT,
         other => other,
     };
+    let offset = r.offset();
     let modulus = r.sized_u16_be(MAX_MODULUS, "the modulus")?;
     if usize::from(bits) != modulus.len().saturating_mul(8) {
         return Err(KeyError::Length {
+            offset,
             declared: usize::from(bits >> 3),
             found: modulus.len(),
         });
@@ -279,23 +284,29 @@ fn read_rsa(r: &mut Reader<'_>) -> Result<KeyMaterial, KeyError> {
 }
 
 fn read_ecc(r: &mut Reader<'_>) -> Result<KeyMaterial, KeyError> {
+    let offset = r.offset();
     let id = r.u16_be("the curve")?;
     let curve = Curve::from_id(id).ok_or(KeyError::Unknown {
+        offset,
         what: "curve",
         found: id,
     })?;
+    let offset = r.offset();
     let kdf = r.u16_be("the key derivation scheme")?;
     if kdf != alg::NULL {
         return Err(KeyError::Unknown {
+            offset,
             what: "key derivation scheme",
             found: kdf,
         });
     }
     // Some TPMs leave out the leading zeros of a coordinate.
     let mut coordinate = |what| -> Result<Vec<u8>, KeyError> {
+        let offset = r.offset();
         let bytes = r.sized_u16_be(MAX_COORDINATE, what)?;
         let found = bytes.len();
         pad_left(bytes, curve.field_len()).ok_or(KeyError::Length {
+            offset,
             declared: curve.field_len(),
             found,
         })

@@ -152,6 +152,7 @@ fn case_04_weak_curves_and_points_off_the_curve_are_refused() {
         assert_eq!(
             attestation(&Draft::ec(curve, &x, &y)),
             Err(KeyError::Unknown {
+                offset: 18,
                 what: "curve",
                 found: curve
             })
@@ -170,6 +171,7 @@ fn case_04_weak_curves_and_points_off_the_curve_are_refused() {
     assert_eq!(
         attestation(&Draft::ec(3, &long, &y)),
         Err(KeyError::Length {
+            offset: 22,
             declared: 32,
             found: 33
         })
@@ -204,10 +206,13 @@ fn case_26_a_key_that_signs_with_sha1_or_without_a_scheme_of_its_own_is_refused(
     assert_eq!(
         attestation(&pss),
         Err(KeyError::Unknown {
+            offset: 14,
             what: "signing scheme",
             found: 0x16
         })
     );
+    let text = attestation(&pss).unwrap_err().to_string();
+    assert!(text.contains("RSAPSS"), "{text}");
 }
 
 #[test]

@@ -7,9 +7,9 @@ use crate::key::vectors::{Signer, sized};
 
 /// A TPMS_ATTEST in the making; every field can be wrong.
 #[derive(Clone)]
-struct Draft {
-    magic: u32,
-    kind: u16,
+pub(super) struct Draft {
+    pub(super) magic: u32,
+    pub(super) kind: u16,
     signer: Vec<u8>,
     extra_data: Vec<u8>,
     safe: u8,
@@ -18,7 +18,7 @@ struct Draft {
 }
 
 impl Draft {
-    fn bytes(&self) -> Vec<u8> {
+    pub(super) fn bytes(&self) -> Vec<u8> {
         let mut bytes = self.magic.to_be_bytes().to_vec();
         bytes.extend(self.kind.to_be_bytes());
         bytes.extend(sized(&self.signer));
@@ -46,7 +46,7 @@ fn open(signed: &[u8]) -> Result<VerifiedQuote, QuoteError> {
     VerifiedQuote::open(signed, &Signer::p256().sign(signed), &Signer::p256().key())
 }
 
-fn challenge() -> Challenge {
+pub(super) fn challenge() -> Challenge {
     Challenge {
         nonce: [7; 32],
         host: "cmp-1".into(),
@@ -56,7 +56,7 @@ fn challenge() -> Challenge {
     }
 }
 
-fn values() -> Vec<PcrValue> {
+pub(super) fn values() -> Vec<PcrValue> {
     let fill = |(bank, index): (HashAlg, u8)| PcrValue {
         bank,
         index,
@@ -65,7 +65,7 @@ fn values() -> Vec<PcrValue> {
     challenge().selection.iter().map(fill).collect()
 }
 
-fn draft() -> Draft {
+pub(super) fn draft() -> Draft {
     Draft {
         magic: MAGIC,
         kind: ATTEST_QUOTE,
@@ -169,7 +169,7 @@ fn case_17_lengths_that_overflow_are_clean_errors_at_every_offset() {
 fn a_safe_flag_that_is_no_flag_is_refused() {
     assert_eq!(
         Draft { safe: 2, ..draft() }.open(),
-        Err(QuoteError::SafeFlag { found: 2 })
+        Err(QuoteError::SafeFlag { offset: 92, found: 2 })
     );
     let unsafe_clock = Draft { safe: 0, ..draft() }.answers().unwrap();
     assert!(!unsafe_clock.clock().safe, "after our own fence: no failure");
