@@ -4,6 +4,7 @@
 mod host;
 
 mod boot_log;
+mod checkquote;
 mod components;
 mod corpus;
 mod findings;
