@@ -55,6 +55,8 @@ pub(crate) struct Facts<'l, 'a> {
     coverage: Coverage,
     separators: Separators,
     actions: Vec<(HashAlg, Digest)>,
+    /// Read once: its variables are most of what a log holds, and every use would hash them again.
+    pcr7: Pcr7<'a>,
 }
 
 /// What firmware says in PCR 4 and 5 (PC Client profile, EV_EFI_ACTION).
@@ -70,7 +72,7 @@ impl<'l, 'a> Facts<'l, 'a> {
     pub(super) fn new(log: &'l BootLog<'a>, coverage: Coverage) -> Self {
         // One bank tells: what it says is compared with the logged data, in every bank.
         let bank = coverage.shown_bank(5).or_else(|| coverage.shown_bank(4));
-        Self {
+        let mut facts = Self {
             log,
             coverage,
             separators: Separators::new(&coverage),
@@ -78,7 +80,10 @@ impl<'l, 'a> Facts<'l, 'a> {
                 .into_iter()
                 .flat_map(|bank| ACTIONS.map(|action| (bank, digest(bank.algorithm(), action.as_bytes()))))
                 .collect(),
-        }
+            pcr7: Pcr7::default(),
+        };
+        facts.pcr7 = Pcr7::read(&facts);
+        facts
     }
 
     /// Facts of a proven log.
@@ -251,7 +256,7 @@ impl<'l, 'a> Facts<'l, 'a> {
                 found.push(event);
             }
         }
-        let unexplained = self.secure_boot().unexplained;
+        let unexplained = &self.pcr7.unexplained;
         found.extend(
             self.events(7)
                 .filter(|event| unexplained.binary_search(&event.number).is_ok()),
@@ -269,7 +274,7 @@ impl<'l, 'a> Facts<'l, 'a> {
     }
 
     /// What PCR 7 says of Secure Boot.
-    pub(crate) fn secure_boot(&self) -> Pcr7<'a> {
-        Pcr7::read(self)
+    pub(crate) fn secure_boot(&self) -> &Pcr7<'a> {
+        &self.pcr7
     }
 }

@@ -6,9 +6,10 @@ use super::separator::Separator;
 use super::variable::{GLOBAL, IMAGE_SECURITY, SHIM_LOCK, Variable, authority, text};
 
 /// Something that is measured once where all is well.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) enum Seen<T> {
     /// Not at all.
+    #[default]
     Never,
     /// Once.
     Once(T),
@@ -35,7 +36,7 @@ impl<T> Seen<T> {
 
 /// What PCR 7 says, read in one pass. Its firmware part ends at the first separator, which is known by its digest; what runs
 /// later can only append behind it.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Pcr7<'a> {
     /// Whether the firmware closed the register with a normal separator first.
     pub(crate) closed: bool,
@@ -76,19 +77,7 @@ const SETTINGS: [&str; 6] = [
 
 impl<'a> Pcr7<'a> {
     pub(super) fn read(facts: &Facts<'_, 'a>) -> Self {
-        let mut all = Self {
-            closed: false,
-            secure_boot: Seen::Never,
-            pk: Seen::Never,
-            kek: Seen::Never,
-            db: Seen::Never,
-            dbx: Seen::Never,
-            debug_mode: false,
-            dma_protection_disabled: false,
-            authorities: Vec::new(),
-            sbat_level: Seen::Never,
-            unexplained: Vec::new(),
-        };
+        let mut all = Self::default();
         let mut firmware = true;
         for event in facts.events(7) {
             if let Some(separator) = facts.separator(event) {

@@ -18,7 +18,7 @@ pub(super) fn appraise(facts: &Facts<'_, '_>, rules: &BootRules, findings: &mut 
     if rules.is_empty() {
         return;
     }
-    keys::appraise(&facts.secure_boot(), rules, findings);
+    keys::appraise(facts.secure_boot(), rules, findings);
     commands::appraise(facts, rules, findings);
     firmware(facts, rules, findings);
     code(facts, rules, findings);
