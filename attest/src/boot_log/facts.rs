@@ -237,12 +237,7 @@ impl<'l, 'a> Facts<'l, 'a> {
     /// a separator or a well-known action is known by its digest. Neither asks for the event's type.
     pub(crate) fn contradictions(&self) -> Vec<&'l BootEvent<'a>> {
         let mut found: Vec<&'l BootEvent<'a>> = Vec::new();
-        for event in self
-            .log
-            .events()
-            .iter()
-            .filter(|event| event.pcr <= 6 && event.is_extended())
-        {
+        for event in (0..=6).flat_map(|index| self.events(index)) {
             let untrue = match self.separator(event) {
                 // In PCR 0 four zero bytes may be what a part of the firmware holds.
                 Some(Separator::Normal) => {

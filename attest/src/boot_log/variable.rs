@@ -87,8 +87,8 @@ pub(super) fn name_for_people(data: &[u8]) -> Option<String> {
     Variable::read(data)?.name()
 }
 
-/// UTF-16, little-endian, to its end or to zeros that fill the rest; none if it is not printable ASCII. A zero with
-/// something behind it would hide that from whoever reads the text.
+/// UTF-16, little-endian, to its end or to zeros that fill the rest; none if it is not printable ASCII and white space. A zero
+/// with something behind it would hide that from whoever reads the text.
 pub(crate) fn wide(bytes: &[u8]) -> Option<String> {
     let (units, rest) = bytes.as_chunks::<2>();
     let end = units
@@ -100,7 +100,7 @@ pub(crate) fn wide(bytes: &[u8]) -> Option<String> {
     let text: Option<String> = text
         .iter()
         .map(|unit| match unit {
-            [byte @ b' '..=b'~', 0] => Some(char::from(*byte)),
+            [byte @ (b' '..=b'~' | b'\t' | b'\n' | b'\r'), 0] => Some(char::from(*byte)),
             _ => None,
         })
         .collect();

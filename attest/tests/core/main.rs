@@ -3,7 +3,9 @@
 
 mod host;
 
+mod boot_forms;
 mod boot_log;
+mod boot_rules;
 mod checkquote;
 mod components;
 mod corpus;

@@ -2,6 +2,7 @@
 
 pub mod data;
 pub mod event;
+pub mod modern;
 pub mod server;
 
 use serde::{Deserialize, Serialize};
