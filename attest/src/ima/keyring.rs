@@ -291,6 +291,7 @@ impl<'a> MeasuredKey<'a> {
                 ids.extend(KeyId::of_identifier(id.0));
             }
         }
+        ids.dedup();
         Some((ids, bits))
     }
 }

@@ -36,6 +36,8 @@ pub struct Host {
     /// Entries that the quote covers; all by default.
     pub covered: Option<usize>,
     pub text: bool,
+    /// When its answers are received, Unix seconds.
+    pub now: i64,
     /// The kernel extends every bank with padded SHA-1 digests, as before 5.8.
     pub padded: bool,
     /// It does so but for the last entry.
@@ -63,6 +65,7 @@ impl Host {
             ima_log: None,
             covered: None,
             text: false,
+            now: NOW,
             padded: false,
             mixed: false,
             selection: SELECTION,
@@ -210,7 +213,7 @@ impl Host {
                 key: &key,
                 policy,
                 history,
-                now: NOW,
+                now: self.now,
             },
             &mut |_| {},
         )

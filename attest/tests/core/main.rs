@@ -12,6 +12,7 @@ mod corpus;
 mod findings;
 mod golden;
 mod ima;
+mod ima_rules;
 mod ima_templates;
 mod policy;
 mod random;
