@@ -264,6 +264,22 @@ mod tests {
 
     use super::*;
 
+    #[test]
+    fn case_25_a_million_nonces_are_all_different() {
+        let mut seen = std::collections::HashSet::with_capacity(1_000_000);
+        for _ in 0..1_000_000 {
+            assert!(seen.insert(nonce().unwrap()));
+        }
+        // None of their bytes stands still: 32 positions, each with every value there is.
+        let mut values = [[false; 256]; 32];
+        for nonce in &seen {
+            for (at, byte) in nonce.iter().enumerate() {
+                values[at][usize::from(*byte)] = true;
+            }
+        }
+        assert!(values.iter().flatten().all(|met| *met));
+    }
+
     /// The forge's TPM has its attestation key as a primary key: genuine, but not below an endorsement key.
     #[test]
     fn case_29_a_key_that_does_not_stand_under_an_endorsement_key_is_refused() {

@@ -114,15 +114,48 @@ fn case_14_bad_magic_is_refused_though_the_key_signed_it() {
 
 #[test]
 fn case_15_other_attestations_are_refused_by_name() {
+    // Every TPM_ST_ATTEST_* there is but the quote's, what stands between them, and a command's tag.
     for (kind, word) in [
-        (0x8014, "NV"),
-        (0x8017, "key"),
+        (0x8014, "NV index"),
+        (0x8015, "audited command"),
+        (0x8016, "session audit"),
+        (0x8017, "certification of a key"),
         (0x8019, "time"),
         (0x801a, "creation"),
+        (0x801b, "unknown"),
+        (0x801c, "NV digest"),
         (0x8002, "unknown"),
+        (0x0018, "unknown"),
+        (0x1880, "unknown"),
     ] {
         let error = Draft { kind, ..draft() }.open().unwrap_err();
-        assert!(matches!(error, QuoteError::Kind { found, name } if found == kind && name.contains(word)));
+        assert!(
+            matches!(error, QuoteError::Kind { found, name } if found == kind && name.contains(word)),
+            "{error}"
+        );
+    }
+}
+
+#[test]
+fn case_15_an_attestation_of_another_kind_with_its_own_body_is_refused() {
+    let head = |kind: u16| {
+        let mut bytes = MAGIC.to_be_bytes().to_vec();
+        bytes.extend(kind.to_be_bytes());
+        bytes.extend(sized(&[0xab; 34]));
+        bytes.extend(sized(&challenge().qualifying_data()));
+        bytes.extend([0; 8 + 4 + 4]);
+        bytes.push(1);
+        bytes.extend([0; 8]);
+        bytes
+    };
+    // TPMS_CERTIFY_INFO: name and qualified name. TPMS_NV_CERTIFY_INFO: a caller's bytes, here those of a quote.
+    let certify = [head(0x8017), sized(&[0xcd; 34]), sized(&[0xef; 34])].concat();
+    let inside = [challenge().selection.to_bytes(), sized(&draft().digest)].concat();
+    let nv = [head(0x8014), sized(&[0xcd; 34]), vec![0, 0], sized(&inside)].concat();
+    // TPMS_CREATION_INFO: the name of a key, and a digest that its maker chose.
+    let creation = [head(0x801a), sized(&[0xcd; 34]), sized(&[0xef; 32])].concat();
+    for bytes in [certify, nv, creation] {
+        assert!(matches!(open(&bytes), Err(QuoteError::Kind { .. })));
     }
 }
 

@@ -83,7 +83,7 @@ fn pinned_ends_meet() {
 }
 
 #[test]
-fn another_agent_is_refused_and_both_pins_are_named() {
+fn case_12_another_agent_is_refused_and_both_pins_are_named() {
     let ends = Ends::new();
     let refused = shake(
         ends.client(Peer::Pinned(Pin([1; 32]))),
@@ -98,7 +98,7 @@ fn another_agent_is_refused_and_both_pins_are_named() {
 }
 
 #[test]
-fn another_daemon_is_refused_and_both_pins_are_named() {
+fn case_12_another_daemon_is_refused_and_both_pins_are_named() {
     let ends = Ends::new();
     let refused = shake(
         ends.client(Peer::Pinned(ends.agent.pin())),

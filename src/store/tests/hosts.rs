@@ -29,7 +29,7 @@ async fn a_host_is_what_was_enrolled() {
 }
 
 #[tokio::test]
-async fn another_key_of_a_known_host_needs_an_operator() {
+async fn case_08_another_key_of_a_known_host_needs_an_operator() {
     let scratch = Scratch::new();
     let store = scratch.open().await;
     let name = enrolled(&store, "cmp-1").await;
@@ -90,7 +90,7 @@ async fn another_key_of_a_known_host_needs_an_operator() {
 }
 
 #[tokio::test]
-async fn one_tpm_under_two_hosts_is_refused_and_names_the_other() {
+async fn case_09_one_tpm_under_two_hosts_is_refused_and_names_the_other() {
     let scratch = Scratch::new();
     let store = scratch.open().await;
     enrolled(&store, "cmp-1").await;

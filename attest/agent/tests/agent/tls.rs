@@ -60,7 +60,7 @@ fn only_the_pinned_daemon_is_answered() {
 }
 
 #[test]
-fn the_daemon_knows_an_agent_with_another_key() {
+fn case_12_the_daemon_knows_an_agent_with_another_key() {
     let swtpm = Swtpm::start();
     let agent = Agent::started(&swtpm);
     let other = Pin([7; 32]);
