@@ -49,6 +49,7 @@ mod file;
 mod joined;
 mod list;
 mod pattern;
+mod review;
 pub mod signed;
 mod typed;
 mod values;
@@ -68,6 +69,7 @@ pub use component::{Alternative, Component};
 pub(crate) use list::line;
 pub use list::{DigestList, DigestLists, ListError, Lookup, MAX_LIST, PathHash};
 pub use pattern::Pattern;
+pub use review::{AlternativeReview, ComponentReview, Review, Standing as ReviewStanding};
 pub use window::{When, Window};
 
 use component::ListUse;

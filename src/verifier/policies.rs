@@ -196,9 +196,11 @@ fn signature(path: &Path, toml: &str, signers: &Signers, now: i64) -> Result<Str
 #[derive(Debug, Default)]
 pub struct Policies {
     signers: Option<PathBuf>,
-    read: Mutex<HashMap<(PathBuf, Option<String>), (Stamp, Arc<Golden>)>>,
+    read: Mutex<HashMap<FileAndModel, (Stamp, Arc<Golden>)>>,
     shared: Shared,
 }
+
+type FileAndModel = (PathBuf, Option<String>);
 
 /// Name, length and time of change of every file that a policy was read from.
 type Stamp = Vec<OneStamp>;

@@ -191,38 +191,23 @@ impl Rounds {
         };
 
         let mut timings = Timings::default();
-        let mut judged = self
-            .answer(
-                host,
-                id,
-                first,
-                &golden,
-                refused.as_ref(),
-                history.as_ref(),
-                &mut timings,
-            )
-            .await?;
+        let by = By {
+            golden: &golden,
+            refused: refused.as_ref(),
+            history: history.as_ref(),
+        };
+        let mut judged = self.answer(host, id, first, by, &mut timings).await?;
         if let Answer::Judged(_, result) = &judged
             && result.full_list_needed
             && first > 0
         {
             // The host has booted since, or its list does not go on where it stopped: ask for all of it.
-            judged = self
-                .answer(
-                    host,
-                    id,
-                    0,
-                    &golden,
-                    refused.as_ref(),
-                    history.as_ref(),
-                    &mut timings,
-                )
-                .await?;
+            judged = self.answer(host, id, 0, by, &mut timings).await?;
         }
         timings.total_ms = millis(start.elapsed());
 
         let (collected, result) = match judged {
-            Answer::Judged(collected, result) => (Some(collected), result),
+            Answer::Judged(collected, result) => (Some(collected), *result),
             Answer::Silence(error) => (None, silence(&error)),
         };
         // The evidence may be 64 MiB; a copy is made only where somebody will keep it.
@@ -363,24 +348,30 @@ impl Rounds {
         host: &Host,
         round: RoundId,
         ima_first: u64,
-        golden: &Arc<Golden>,
-        refused: Option<&Finding>,
-        history: Option<&History>,
+        by: By<'_>,
         timings: &mut Timings,
     ) -> Result<Answer, RoundError> {
+        let By {
+            golden,
+            refused,
+            history,
+        } = by;
         let collected = match self.collect(host, round, ima_first).await? {
             Ok(collected) => collected,
             Err(error) => return Ok(Answer::Silence(error)),
         };
         timings.collect_ms += millis(collected.took);
         if let Some(refused) = refused {
-            return Ok(Answer::Judged(Box::new(collected), not_appraised(refused)));
+            return Ok(Answer::Judged(
+                Box::new(collected),
+                Box::new(not_appraised(refused)),
+            ));
         }
         let key = match self.keys.of(host) {
             Ok(key) => key,
             Err(error) => {
                 let result = key_unusable(&error, &golden.policy);
-                return Ok(Answer::Judged(Box::new(collected), result));
+                return Ok(Answer::Judged(Box::new(collected), Box::new(result)));
             }
         };
         let (golden, history) = (Arc::clone(golden), history.cloned());
@@ -417,7 +408,7 @@ impl Rounds {
         timings.boot_log_ms += took.boot_log_ms;
         timings.ima_ms += took.ima_ms;
         timings.appraisal_ms += took.appraisal_ms;
-        Ok(Answer::Judged(Box::new(collected), result))
+        Ok(Answer::Judged(Box::new(collected), Box::new(result)))
     }
 
     async fn collect(
@@ -477,8 +468,16 @@ impl Rounds {
     }
 }
 
+/// What an answer is judged by.
+#[derive(Clone, Copy)]
+struct By<'a> {
+    golden: &'a Arc<Golden>,
+    refused: Option<&'a Finding>,
+    history: Option<&'a History>,
+}
+
 enum Answer {
-    Judged(Box<Collected>, AttestationResult),
+    Judged(Box<Collected>, Box<AttestationResult>),
     Silence(SourceError),
 }
 
