@@ -15,7 +15,7 @@ use lazaret_forge::bootlog::BootLog as Forged;
 
 use crate::host::{Host, expect};
 
-fn corpus() -> Option<PathBuf> {
+pub fn corpus() -> Option<PathBuf> {
     let path = match std::env::var_os("LAZARET_CORPUS") {
         Some(path) => PathBuf::from(path),
         None => Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/corpus"),

@@ -9,6 +9,7 @@ mod boot_rules;
 mod checkquote;
 mod components;
 mod corpus;
+mod eventlog;
 mod findings;
 mod golden;
 mod ima;
