@@ -147,6 +147,7 @@ impl From<EnrollError> for Trouble {
             EnrollError::OtherHost { .. }
             | EnrollError::NoCertificate { .. }
             | EnrollError::Endorsement { .. }
+            | EnrollError::OtherChassis { .. }
             | EnrollError::Key { .. }
             | EnrollError::Credential { .. }
             | EnrollError::Binding { .. } => Exit::NoPermission,

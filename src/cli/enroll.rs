@@ -120,7 +120,13 @@ impl Enroll {
             rounds.patience(),
         )?;
         let now = rounds.clock.now();
-        let proven = enroll::prove(&source, &seen, host, roots, &rounds.config.appraisal.pcrs, now).await?;
+        let inventory = rounds
+            .config
+            .hosts
+            .get(host)
+            .map_or(&[][..], |settings| &settings.endorsement_certificates);
+        let pcrs = &rounds.config.appraisal.pcrs;
+        let proven = enroll::prove(&source, &seen, host, roots, pcrs, inventory, now).await?;
         let endorsed = proven.key.endorsed().key();
         let pinned = NewHost {
             name: host.clone(),

@@ -277,6 +277,8 @@ table! {
         agent: Option<String> = None,
         /// Its model.
         model: Option<String> = None,
+        /// The certificates of its TPM.
+        endorsement_certificates: Vec<String> = Vec::new(),
         /// Its policy.
         policy: Option<PathBuf> = None,
         /// How it is powered off.

@@ -126,6 +126,8 @@ pub struct HostSettings {
     pub agent: Option<Url>,
     /// Its model, for the policy's `[model.".."]`.
     pub model: Option<String>,
+    /// SHA-256 of the endorsement certificates that its TPM may have, as an inventory knows them; empty: any.
+    pub endorsement_certificates: Vec<[u8; 32]>,
     /// The appraisal policy.
     pub policy: Option<PathBuf>,
     /// How it is powered off: tried in this order.

@@ -13,6 +13,7 @@ pub(super) fn hosts(
     tables: Vec<HostTable>,
 ) -> Result<BTreeMap<HostName, HostSettings>, ConfigError> {
     let mut hosts = BTreeMap::new();
+    let mut certificates = BTreeMap::new();
     for (index, table) in tables.into_iter().enumerate() {
         let at = format!("host[{}]", index + 1);
         let key = format!("{at}.name");
@@ -40,6 +41,25 @@ pub(super) fn hosts(
             })
             .transpose()?;
         let policy = resolver.optional_absolute(&format!("{at}.policy"), table.policy.as_ref())?;
+        let mut endorsement_certificates = Vec::with_capacity(table.endorsement_certificates.len());
+        for text in &table.endorsement_certificates {
+            let key = format!("{at}.endorsement_certificates");
+            let digest = sha256_pin(text).ok_or_else(|| {
+                resolver.place.refuse(
+                    &key,
+                    format!("\"{text}\" is no digest"),
+                    "write sha256: and 64 hexadecimal digits, as `lazaret inspect ek-cert` shows them",
+                )
+            })?;
+            if let Some(other) = certificates.insert(digest, name.clone()) {
+                return Err(resolver.place.refuse(
+                    &key,
+                    format!("\"{text}\" stands at {other} already"),
+                    "one TPM is one host: keep it where it belongs",
+                ));
+            }
+            endorsement_certificates.push(digest);
+        }
         let mut fence = Vec::with_capacity(table.fence.len());
         for (index, method) in table.fence.iter().enumerate() {
             fence.push(
@@ -57,6 +77,7 @@ pub(super) fn hosts(
                 HostSettings {
                     agent,
                     model: table.model,
+                    endorsement_certificates,
                     policy,
                     fence,
                 },
@@ -203,16 +224,13 @@ impl Method<'_> {
     }
 
     fn pin(&self, text: &str) -> Result<[u8; 32], ConfigError> {
-        text.strip_prefix("sha256:")
-            .and_then(|digits| digits.parse::<crate::ids::Sha256Digest>().ok())
-            .map(|digest| digest.0)
-            .ok_or_else(|| {
-                self.refuse(
-                    "tls_pin",
-                    format!("\"{text}\" is no pin"),
-                    "write sha256: and 64 hexadecimal digits",
-                )
-            })
+        sha256_pin(text).ok_or_else(|| {
+            self.refuse(
+                "tls_pin",
+                format!("\"{text}\" is no pin"),
+                "write sha256: and 64 hexadecimal digits",
+            )
+        })
     }
 
     /// Keys that belong to another kind are refused: they would be without effect.
@@ -238,4 +256,12 @@ impl Method<'_> {
     fn refuse(&self, key: &str, found: impl Into<String>, allowed: impl Into<String>) -> ConfigError {
         self.resolver.place.refuse(&self.key(key), found, allowed)
     }
+}
+
+fn sha256_pin(text: &str) -> Option<[u8; 32]> {
+    let digits = text.strip_prefix("sha256:")?;
+    digits
+        .parse::<crate::ids::Sha256Digest>()
+        .ok()
+        .map(|digest| digest.0)
 }

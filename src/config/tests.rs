@@ -372,6 +372,19 @@ fn each_mistake_is_named_with_its_line_and_what_is_allowed() {
             3,
             &["host[1].agent", "https"],
         ),
+        (
+            "[[host]]\nname = \"a\"\nendorsement_certificates = [\"73ff\"]\n".to_owned(),
+            3,
+            &["host[1].endorsement_certificates", "sha256:"],
+        ),
+        (
+            format!(
+                "[[host]]\nname = \"a\"\nendorsement_certificates = [\"sha256:{0}\"]\n[[host]]\nname = \"b\"\nendorsement_certificates = [\"sha256:{0}\"]\n",
+                "0".repeat(64)
+            ),
+            6,
+            &["host[2].endorsement_certificates", "one TPM is one host"],
+        ),
         // fencing
         (
             format!("{FENCE}kind = \"ipmi\"\n"),

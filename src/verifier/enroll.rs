@@ -62,6 +62,16 @@ pub enum EnrollError {
         /// Why each was refused.
         tried: Vec<(EkKind, EndorsementError)>,
     },
+    /// A trusted maker's TPM, but none that the operator's inventory knows for this host.
+    #[error(
+        "the TPM of {host} is genuine, but it is not this host's: its endorsement certificate is {}, and endorsement_certificates of that [[host]] does not name it; another mainboard, or another machine under that name", .found.join(" or ")
+    )]
+    OtherChassis {
+        /// The host.
+        host: HostName,
+        /// SHA-256 of each certificate that it showed, as it would be written there.
+        found: Vec<String>,
+    },
     /// The attestation key may not sign quotes.
     #[error("the attestation key that the agent of {host} offers: {source}")]
     Key {
@@ -114,7 +124,8 @@ pub struct Proven {
     pub agent_key: Pin,
 }
 
-/// Proves who answers at `source`. Nothing is recorded.
+/// Proves who answers at `source`. Nothing is recorded. `inventory` is the SHA-256 of each endorsement certificate that
+/// this host's TPM may have; where it is empty, every TPM of a trusted maker will do.
 ///
 /// # Errors
 /// The first proof that fails.
@@ -124,6 +135,7 @@ pub async fn prove(
     host: &HostName,
     roots: &Roots,
     selection: &Selection,
+    inventory: &[[u8; 32]],
     now: Timestamp,
 ) -> Result<Proven, EnrollError> {
     let offered = source.identity().await?;
@@ -147,7 +159,7 @@ pub async fn prove(
         .filter_map(|offer| EndorsementKey::from_public(&offer.public).ok())
         .map(|parent| key.qualified_name_under(&parent))
         .collect();
-    let (kind, certificate, endorsed) = endorsed(host, offered.ek, roots, now)?;
+    let (kind, certificate, endorsed) = endorsed(host, offered.ek, roots, inventory, now)?;
 
     let failed = |source| EnrollError::Credential {
         host: host.clone(),
@@ -225,14 +237,15 @@ fn fill(bytes: &mut [u8]) -> Result<(), NoRandomness> {
     SystemRandom::new().fill(bytes).map_err(|_| NoRandomness)
 }
 
-/// The first endorsement key that a trusted maker certified.
+/// The first endorsement key that a trusted maker certified, and that is this host's as far as the inventory says.
 fn endorsed(
     host: &HostName,
     offers: Vec<lazaret_wire::EkOffer>,
     roots: &Roots,
+    inventory: &[[u8; 32]],
     now: Timestamp,
 ) -> Result<(EkKind, Vec<u8>, EndorsedKey), EnrollError> {
-    let mut tried = Vec::new();
+    let (mut tried, mut others) = (Vec::new(), Vec::new());
     for offer in offers {
         match EndorsedKey::open(
             &offer.certificate,
@@ -240,9 +253,21 @@ fn endorsed(
             roots,
             now.as_millis().div_euclid(1_000),
         ) {
-            Ok(endorsed) => return Ok((offer.kind, offer.certificate, endorsed)),
+            Ok(endorsed) => {
+                let own = endorsed.chain().first().map(|link| link.sha256);
+                if inventory.is_empty() || own.is_some_and(|own| inventory.contains(&own)) {
+                    return Ok((offer.kind, offer.certificate, endorsed));
+                }
+                others.extend(own.map(|own| format!("sha256:{}", hex::encode(own))));
+            }
             Err(error) => tried.push((offer.kind, error)),
         }
+    }
+    if !others.is_empty() {
+        return Err(EnrollError::OtherChassis {
+            host: host.clone(),
+            found: others,
+        });
     }
     Err(EnrollError::Endorsement {
         host: host.clone(),
@@ -263,6 +288,61 @@ mod tests {
     use lazaret_forge::{pcrs::Pcrs, softtpm::SoftTpm};
 
     use super::*;
+
+    /// A maker, and one TPM of its own with two endorsement keys: P-256 twice, which is enough here.
+    fn maker_and_offers() -> (Roots, Vec<lazaret_wire::EkOffer>) {
+        use rcgen::{CertificateParams, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose};
+        let mut authority = CertificateParams::default();
+        authority.is_ca = IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+        let key = KeyPair::generate().unwrap();
+        let root = authority.self_signed(&key).unwrap();
+        let issuer = Issuer::from_params(&authority, &key);
+        let offer = |kind| {
+            let ek = KeyPair::generate().unwrap();
+            let mut params = CertificateParams::default();
+            params.key_usages = vec![KeyUsagePurpose::KeyAgreement];
+            params.extended_key_usages = vec![ExtendedKeyUsagePurpose::Other(vec![2, 23, 133, 8, 1])];
+            // TPMT_PUBLIC of the P-256 template (TCG EK Credential Profile, B.3.4), without its policy.
+            let point = rcgen::PublicKeyData::der_bytes(&ek);
+            let area = [
+                &hex::decode("0023000b000300b2000000060080004300100003001000").unwrap()[..],
+                &[32],
+                &point[1..33],
+                &[0, 32],
+                &point[33..],
+            ]
+            .concat();
+            let length = u16::try_from(area.len()).unwrap().to_be_bytes();
+            lazaret_wire::EkOffer {
+                kind,
+                public: [&length[..], &area].concat(),
+                certificate: params.signed_by(&ek, &issuer).unwrap().der().to_vec(),
+            }
+        };
+        let offers = vec![offer(EkKind::Rsa2048), offer(EkKind::EccP256)];
+        let roots = Roots::from_pem_or_der([("root", root.der().as_ref())]).unwrap();
+        (roots, offers)
+    }
+
+    #[test]
+    fn case_10_a_tpm_that_is_not_this_chassis_is_refused_though_it_is_genuine() {
+        let (roots, offers) = maker_and_offers();
+        let host: HostName = "cmp-1".parse().unwrap();
+        let now = Timestamp::from_millis(1_800_000_000_000);
+        let digest = |offer: &lazaret_wire::EkOffer| crate::ids::Sha256Digest::of(&offer.certificate);
+        let chosen = |inventory: &[[u8; 32]]| {
+            endorsed(&host, offers.clone(), &roots, inventory, now).map(|(kind, ..)| kind)
+        };
+        assert_eq!(chosen(&[]).unwrap(), EkKind::Rsa2048);
+        // The one that the inventory knows, whichever the agent names first.
+        assert_eq!(chosen(&[[7; 32], digest(&offers[1]).0]).unwrap(), EkKind::EccP256);
+        let error = chosen(&[[7; 32]]).unwrap_err();
+        let text = error.to_string();
+        assert!(matches!(error, EnrollError::OtherChassis { .. }), "{text}");
+        for offer in &offers {
+            assert!(text.contains(&format!("sha256:{}", digest(offer))), "{text}");
+        }
+    }
 
     #[test]
     fn case_25_a_million_nonces_are_all_different() {

@@ -94,7 +94,7 @@ struct Shown {
     signature_scheme: Option<String>,
     quote: Option<Fields>,
     /// Whether PCR values were given, all of them and right.
-    pcrs: Compared,
+    pcrs: Values,
 }
 
 #[derive(Debug, Serialize)]
@@ -120,7 +120,7 @@ struct Fields {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
-enum Compared {
+enum Values {
     /// None was given.
     NotCompared,
     /// They are what was signed.
@@ -184,9 +184,9 @@ fn shown(looked: Looked) -> Shown {
         signature_scheme: looked.signed_by.map(|scheme| scheme.to_string()),
         quote: looked.quote.map(fields),
         pcrs: match (looked.pcrs_compared, genuine) {
-            (false, _) => Compared::NotCompared,
-            (true, true) => Compared::Match,
-            (true, false) => Compared::NoMatch,
+            (false, _) => Values::NotCompared,
+            (true, true) => Values::Match,
+            (true, false) => Values::NoMatch,
         },
     }
 }
@@ -216,9 +216,9 @@ fn text(shown: &Shown) -> String {
         let _ = writeln!(text, "  {name:<18}{value}");
     };
     match shown.pcrs {
-        Compared::NotCompared => row("PCR values", "not compared: none was given (--pcr)"),
-        Compared::Match => row("PCR values", "those that were signed"),
-        Compared::NoMatch => {}
+        Values::NotCompared => row("PCR values", "not compared: none was given (--pcr)"),
+        Values::Match => row("PCR values", "those that were signed"),
+        Values::NoMatch => {}
     }
     if !shown.key.attributes_checked {
         row(
