@@ -378,6 +378,15 @@ impl ImaReference {
         self.lists.iter().map(|held| &held.list)
     }
 
+    /// Whether a list that is valid always has this file.
+    pub(crate) fn always(&self, path: &[u8], algorithm: HashAlg, digest: &[u8]) -> bool {
+        let hash = PathHash::of(path);
+        self.lists
+            .iter()
+            .filter(|held| held.of.is_empty())
+            .any(|held| held.list.find(hash, path, Some(algorithm), digest) == Lookup::Golden)
+    }
+
     /// Paths that are left out of the comparison.
     pub fn exclude(&self) -> &[Pattern] {
         &self.exclude

@@ -3,6 +3,10 @@
 //! The text is made to be read, diffed and edited: stable order, one digest a line, each with what the log says it is.
 //! Only what the quote proves is written.
 
+mod addition;
+
+pub use addition::{Added, Addition, add};
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 
@@ -50,11 +54,17 @@ pub struct Captured {
     pub uncovered: u64,
 }
 
-/// Writes golden values from evidence, which is verified first.
-///
-/// # Errors
-/// The findings that keep the evidence from being proven.
-pub fn capture(from: &Capture<'_>) -> Result<Captured, Vec<Finding>> {
+/// Evidence that proves itself, and what was found without golden values.
+struct Proven<'a> {
+    quoted: QuotedPcrs<'a>,
+    boot_log: Option<ReplayedBootLog<'a>>,
+    ima: Option<ReplayedImaLog<'a>>,
+    secure_boot: Option<SecureBoot>,
+    uncovered: u64,
+    warnings: Vec<Finding>,
+}
+
+fn proven<'a>(from: &Capture<'a>) -> Result<Proven<'a>, Vec<Finding>> {
     let one = |finding| vec![finding];
     let quoted = prove_quote(from.evidence, from.challenge, from.key).map_err(one)?;
     let boot_log = prove_boot_log(from.evidence, &quoted).map_err(one)?;
@@ -80,19 +90,34 @@ pub fn capture(from: &Capture<'_>) -> Result<Captured, Vec<Finding>> {
         };
         appraise::ima(log, &quoted, &bare, 0, memory, &mut findings)
     });
-    let (verdict, findings) = findings.finish();
+    let (verdict, warnings) = findings.finish();
     if verdict.worst(Verdict::Warning) != Verdict::Warning {
-        return Err(findings);
+        return Err(warnings);
     }
+    Ok(Proven {
+        quoted,
+        boot_log,
+        ima: ima.filter(|log| log.covered() > 0),
+        secure_boot,
+        uncovered: claims.map_or(0, |claims| claims.uncovered),
+        warnings,
+    })
+}
 
+/// Writes golden values from evidence, which is verified first.
+///
+/// # Errors
+/// The findings that keep the evidence from being proven.
+pub fn capture(from: &Capture<'_>) -> Result<Captured, Vec<Finding>> {
+    let proven = proven(from)?;
     let mut toml = String::new();
-    head(&mut toml, from, &findings, secure_boot);
-    if let Some(log) = &boot_log {
-        boot(&mut toml, log, &quoted);
+    head(&mut toml, from, &proven.warnings, proven.secure_boot);
+    if let Some(log) = &proven.boot_log {
+        boot(&mut toml, log, &proven.quoted);
     }
     let mut list = String::new();
-    if let Some(log) = ima.filter(|log| log.covered() > 0) {
-        let files = Files::of(&log, &bare)?;
+    if let Some(log) = &proven.ima {
+        let files = Files::of(log, &Policy::bare())?;
         files.section(&mut toml, from.list_name);
         list = files.list();
     }
@@ -100,7 +125,7 @@ pub fn capture(from: &Capture<'_>) -> Result<Captured, Vec<Finding>> {
         policy_toml: toml,
         list_name: from.list_name.to_owned(),
         list,
-        uncovered: claims.map_or(0, |claims| claims.uncovered),
+        uncovered: proven.uncovered,
     })
 }
 
@@ -114,9 +139,12 @@ fn head(toml: &mut String, from: &Capture<'_>, warnings: &[Finding], secure_boot
     );
     let _ = writeln!(
         toml,
-        "# Alternatives stand in one list. After a planned update, add the new values beside the old ones,"
+        "# Before a planned update: lazaret golden capture HOST --add-to THIS-FILE --component kernel --name VERSION on the"
     );
-    let _ = writeln!(toml, "# and remove the old ones when every host has moved on.");
+    let _ = writeln!(
+        toml,
+        "# first host that has it; remove what is old when every host has moved on."
+    );
     for warning in warnings {
         let _ = writeln!(toml, "# At capture: {}", shown(warning.to_string().as_bytes()));
     }
@@ -298,7 +326,7 @@ impl Files {
         let _ = writeln!(toml, "lists = [{}]", quoted_text(list_name));
         let _ = writeln!(
             toml,
-            "# /opt/x/ excludes everything below it, /opt/x exactly that file. There are no patterns."
+            "# /opt/x/ excludes everything below it, /opt/x that file; * is any run within a name, ** any directories."
         );
         let _ = writeln!(toml, "exclude = []");
     }

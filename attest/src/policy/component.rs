@@ -79,6 +79,14 @@ impl Alternative {
         self.window
     }
 
+    pub(crate) fn pcrs(&self) -> &ByPcr {
+        &self.pcrs
+    }
+
+    pub(crate) fn boot_log(&self) -> &ByPcr {
+        &self.boot_log
+    }
+
     /// How many values and list entries it has.
     pub fn len(&self) -> usize {
         let of_pcrs = |values: &ByPcr| {

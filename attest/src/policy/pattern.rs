@@ -168,6 +168,8 @@ pub(super) fn component_matches(glob: &[u8], component: &[u8]) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     fn covers(pattern: &str, path: impl AsRef<[u8]>) -> bool {
@@ -273,5 +275,91 @@ mod tests {
                 "{text}"
             );
         }
+    }
+
+    /// The definition, without any care for time: every way to split is tried.
+    fn by_definition(parts: &[&[u8]], path: &[&[u8]]) -> bool {
+        match (parts, path) {
+            ([], []) => true,
+            ([b"**", more @ ..], _) => {
+                by_definition(more, path)
+                    || path
+                        .split_first()
+                        .is_some_and(|(_, rest)| by_definition(parts, rest))
+            }
+            ([part, more @ ..], [name, rest @ ..]) => letters(part, name) && by_definition(more, rest),
+            _ => false,
+        }
+    }
+
+    fn letters(glob: &[u8], name: &[u8]) -> bool {
+        match (glob, name) {
+            ([], []) => true,
+            ([b'*', more @ ..], _) => {
+                letters(more, name) || name.split_first().is_some_and(|(_, rest)| letters(glob, rest))
+            }
+            ([letter, more @ ..], [byte, rest @ ..]) => letter == byte && letters(more, rest),
+            _ => false,
+        }
+    }
+
+    fn split(text: &str) -> Vec<&[u8]> {
+        text.trim_start_matches('/')
+            .split('/')
+            .map(str::as_bytes)
+            .collect()
+    }
+
+    proptest! {
+        #[test]
+        fn case_68_a_pattern_covers_what_its_definition_says(
+            pattern in "(/([ab*]{1,3}|a\\*b|\\*\\*)){1,5}",
+            path in "(/[ab]{1,3}){1,6}",
+        ) {
+            let Ok(parsed) = Pattern::parse(&pattern) else { return Ok(()) };
+            let mut parts = split(&pattern);
+            if parts.last() == Some(&b"**".as_slice()) {
+                parts.push(b"*");
+            }
+            prop_assert_eq!(parsed.covers(path.as_bytes()), by_definition(&parts, &split(&path)), "{} {}", pattern, path);
+        }
+
+        #[test]
+        fn case_68_no_bytes_make_the_matcher_panic(
+            pattern in "/[a*/.]{0,30}",
+            path in proptest::collection::vec(prop_oneof![Just(b'/'), Just(b'a'), Just(b'.'), Just(b'*'), any::<u8>()], 0..60),
+        ) {
+            if let Ok(pattern) = Pattern::parse(&pattern)
+                && pattern.covers(&path)
+            {
+                let dotted = path.split(|byte| *byte == b'/').any(|part| matches!(part, b"." | b".."));
+                prop_assert!(path.starts_with(b"/") && (!dotted || pattern.as_str().as_bytes() == path));
+            }
+        }
+    }
+
+    /// A matcher that goes back more than once for each `*` would take longer than the universe has for these.
+    #[test]
+    fn case_68_no_pattern_can_hang_the_matcher() {
+        let name = "a".repeat(255);
+        let path = format!("/{}", [name.as_str(); 16].join("/"));
+        let globs = [
+            "*a".repeat(127) + "b",
+            "a*".repeat(100) + "b",
+            "*".to_owned() + &"a".repeat(254) + "b",
+        ];
+        for glob in globs {
+            assert!(!covers(&format!("/{glob}"), &path), "{glob}");
+            assert!(!covers(&format!("/**/{glob}/**/{glob}"), &path));
+        }
+        let deep = format!("/{}b", "a/".repeat(2000));
+        for pattern in [
+            "/**/a".repeat(150) + "/c",
+            "/**/*".repeat(150) + "/c",
+            "/**/a/**/a/**/a/**/*c".to_owned(),
+        ] {
+            assert!(!covers(&pattern, &deep), "{pattern}");
+        }
+        assert!(covers(&("/**/a".repeat(150) + "/**/b"), &deep));
     }
 }

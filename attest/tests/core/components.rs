@@ -319,3 +319,83 @@ fn an_alternative_is_judged_whole_even_where_each_value_has_a_valid_one() {
         &[Code::GoldenValueExpired],
     );
 }
+
+/// An update as an operator makes it: capture the old host, add the new one, set the old values' end.
+#[test]
+fn values_are_added_after_an_update_and_mixtures_stay_out() {
+    use lazaret_attest::reference::{Addition, Capture, add};
+    let added = |host: &mut Host, policy: &Policy, name: &str, list_name: &str| {
+        let challenge = host.challenge(0);
+        let evidence = host.answer(&challenge);
+        let key = host.key();
+        let from = Capture {
+            evidence: &evidence,
+            challenge: &challenge,
+            key: &key,
+            policy_name: "",
+            list_name,
+        };
+        let to = Addition {
+            policy,
+            component: "kernel",
+            name,
+            from: Some("2026-01-01"),
+        };
+        add(&from, &to).unwrap()
+    };
+    // A base without what the kernel decides, which the first addition brings.
+    let parts = parts();
+    let shared = format!(
+        "{}\n[boot]\ndebug_mode = \"forbidden\"\n",
+        parts.shared.policy_toml
+    );
+    let mut keys: toml::Table = shared.parse().unwrap();
+    for kind in ["pcrs", "boot_log"] {
+        for pcr in parts.old[kind]["sha256"].as_table().unwrap().keys() {
+            // Compared, so that an addition has something to add: with a value that no host has.
+            keys[kind]["sha256"]
+                .as_table_mut()
+                .unwrap()
+                .entry(pcr.clone())
+                .or_insert(toml::Value::Array(vec!["ab".repeat(32).into()]));
+        }
+    }
+    let base = keys.to_string();
+    let lists = std::cell::RefCell::new(std::collections::BTreeMap::from([(
+        "forged.sha256".to_owned(),
+        parts.shared.list.clone(),
+    )]));
+    let read = |toml: &str| {
+        Policy::parse(toml, &mut |name| {
+            lists.borrow().get(name).cloned().ok_or(name.to_owned())
+        })
+        .unwrap_or_else(|error| panic!("{error}\n{toml}"))
+    };
+    let (mut old, mut new) = (host(OLD), host(NEW));
+    with_modules(&mut old, ["old", "old"]);
+    with_modules(&mut new, ["new", "new"]);
+    let first = added(&mut old, &read(&base), "1", "one.sha256");
+    assert_eq!(first.list.lines().count(), 2, "{}", first.list);
+    lists.borrow_mut().insert("one.sha256".to_owned(), first.list);
+    let with_old = base + &first.toml.unwrap();
+    let second = added(&mut new, &read(&with_old), "2", "two.sha256");
+    assert_eq!(second.elsewhere, Vec::<String>::new());
+    lists.borrow_mut().insert("two.sha256".to_owned(), second.list);
+    let text = second.toml.unwrap();
+    assert!(
+        text.contains("name = \"kernel\"") && text.contains("# grub"),
+        "{text}"
+    );
+    let both = read(&(with_old + &text));
+    assert_eq!(both.components().len(), 1);
+    expect(&old.round(&both), Verdict::Affirming, &[]);
+    expect(&new.round(&both), Verdict::Affirming, &[]);
+    let mut mixed = host(OLD);
+    with_modules(&mut mixed, ["new", "new"]);
+    expect(&mixed.round(&both), Verdict::Warning, &[Code::ComponentMixed]);
+    expect(
+        &host(" third").round(&both),
+        Verdict::Contraindicated,
+        &[Code::PcrNotGolden],
+    );
+}
