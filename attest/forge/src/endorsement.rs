@@ -1,8 +1,9 @@
 //! An endorsement key with the certificate of a made-up TPM maker: root, intermediate authority, EK.
 
 use rcgen::{
-    BasicConstraints, CertificateParams, CustomExtension, DistinguishedName, DnType, Error,
-    ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose, PublicKeyData,
+    BasicConstraints, CertificateParams, CertificateRevocationListParams, CustomExtension, DistinguishedName,
+    DnType, Error, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyIdMethod, KeyPair, KeyUsagePurpose,
+    PublicKeyData, RevokedCertParams, SerialNumber, date_time_ymd,
 };
 
 use crate::softtpm::attest::sized;
@@ -16,6 +17,9 @@ const MODEL: &[u8] = &[
     0x0c, 0x0c, b'i', b'd', b':', b'4', b'C', b'5', b'A', b'5', b'2', b'5', b'4', b'!',
 ];
 
+/// Serial number of every forged EK certificate.
+const SERIAL: u64 = 0x1234;
+
 /// What a TPM's maker leaves behind. Certificates are DER, without NV padding.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Endorsement {
@@ -27,6 +31,10 @@ pub struct Endorsement {
     pub intermediate: Vec<u8>,
     /// The maker's root.
     pub root: Vec<u8>,
+    /// The intermediate authority's revocation list for 2026 to 2035, which names other certificates.
+    pub crl: Vec<u8>,
+    /// The same, and the endorsement key's certificate is on it.
+    pub revoking: Vec<u8>,
 }
 
 impl Endorsement {
@@ -45,6 +53,8 @@ impl Endorsement {
                 .der()
                 .to_vec(),
             root: root.self_signed(&root_key)?.der().to_vec(),
+            crl: list(&intermediate_issuer, &[SERIAL + 1])?,
+            revoking: list(&intermediate_issuer, &[SERIAL + 1, SERIAL])?,
         })
     }
 }
@@ -54,15 +64,34 @@ fn authority(name: &str) -> CertificateParams {
     params.distinguished_name = DistinguishedName::new();
     params.distinguished_name.push(DnType::CommonName, name);
     params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-    params.key_usages = vec![KeyUsagePurpose::KeyCertSign];
+    params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
     params.use_authority_key_identifier_extension = true;
     params
+}
+
+fn list(issuer: &Issuer<'_, &KeyPair>, serials: &[u64]) -> Result<Vec<u8>, Error> {
+    let revoked = |serial: &u64| RevokedCertParams {
+        serial_number: SerialNumber::from(*serial),
+        revocation_time: date_time_ymd(2026, 2, 3),
+        reason_code: None,
+        invalidity_date: None,
+    };
+    let params = CertificateRevocationListParams {
+        this_update: date_time_ymd(2026, 1, 1),
+        next_update: date_time_ymd(2035, 1, 1),
+        crl_number: SerialNumber::from(1),
+        issuing_distribution_point: None,
+        revoked_certs: serials.iter().map(revoked).collect(),
+        key_identifier_method: KeyIdMethod::Sha256,
+    };
+    Ok(params.signed_by(issuer)?.der().to_vec())
 }
 
 /// As makers write it: no subject, the TPM's model in a critical SAN.
 fn of_ek() -> CertificateParams {
     let mut params = CertificateParams::default();
     params.distinguished_name = DistinguishedName::new();
+    params.serial_number = Some(SerialNumber::from(SERIAL));
     params.is_ca = IsCa::ExplicitNoCa;
     params.key_usages = vec![KeyUsagePurpose::KeyAgreement];
     params.extended_key_usages = vec![ExtendedKeyUsagePurpose::Other(EK_CERTIFICATE.to_vec())];

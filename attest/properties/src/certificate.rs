@@ -35,6 +35,12 @@ pub fn ek_certificate(data: &[u8]) {
         assert_eq!(endorsed.key().public(), EK_PUBLIC);
         assert_eq!(endorsed.chain().len(), 3);
     }
+    // A revocation list, or anything else, beside the maker's own certificates: it may take trust away, never give it.
+    if let Ok(more) = Roots::from_pem_or_der([("root", ROOT), ("maker", INTERMEDIATE), ("fuzzed", data)])
+        && let Ok(endorsed) = EndorsedKey::open(CERTIFICATE, EK_PUBLIC, &more, NOW)
+    {
+        assert_eq!(endorsed.key().public(), EK_PUBLIC);
+    }
     bounded(data, 64, 256 * 1024, || {
         let _ = Roots::from_pem_or_der([("fuzzed", data)]);
     });

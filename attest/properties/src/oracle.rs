@@ -102,6 +102,11 @@ pub(crate) fn boot_log(bytes: &[u8]) -> Option<Vec<Event>> {
     let mut events = Vec::new();
     let mut sizes: Option<BTreeMap<u16, usize>> = None;
     while !r.0.is_empty() {
+        // Unused log memory behind the last event; as an event it would have no digest or a type that does not exist.
+        let unused = |fill: u8| r.0.iter().all(|byte| *byte == fill);
+        if !events.is_empty() && r.0.len() >= 16 && (unused(0) || unused(0xff)) {
+            break;
+        }
         let kind_at = bytes.len().checked_sub(r.0.len())?.checked_add(4)?;
         let (pcr, kind) = (r.le32()?, r.le32()?);
         let mut digests = Vec::new();

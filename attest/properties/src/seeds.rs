@@ -162,6 +162,8 @@ fn certificates(endorsement: &Endorsement) -> Vec<Seed> {
         named("ek-padded", padded),
         named("root", endorsement.root.clone()),
         named("intermediate", endorsement.intermediate.clone()),
+        named("crl", endorsement.crl.clone()),
+        named("crl-revoking", endorsement.revoking.clone()),
     ]
 }
 
@@ -202,6 +204,31 @@ fn messages(scene: &Scene, endorsement: &Endorsement) -> Result<Vec<Seed>, SeedE
     ])
 }
 
+const COMPONENTS: &str = r#"name = "x"
+version = 2
+[pcrs.sha256]
+7 = ["0000000000000000000000000000000000000000000000000000000000000001"]
+[[component]]
+name = "kernel"
+[[component.alternative]]
+name = "old"
+until = 2026-12-31
+pcrs.sha256.9 = ["0000000000000000000000000000000000000000000000000000000000000002"]
+[[component.alternative]]
+name = "new"
+from = 2026-06-01T00:00:00Z
+pcrs.sha256.9 = ["0000000000000000000000000000000000000000000000000000000000000003"]
+lists = ["a"]
+[ima]
+lists = ["a"]
+exclude = ["/var/**/*.gz"]
+protected = ["/usr/**"]
+lag_limit_s = 600
+"#;
+
+/// The text over which the seeds of `policy` hold a signature.
+pub const SIGNED_TEXT: &[u8] = b"a policy\n";
+
 fn policies(scene: &Scene) -> Vec<Seed> {
     let typed = |kind: &str, text: &str| format!("{kind}{text}");
     let small = "name = \"x\"\nversion = 1\nsecure_boot = \"required\"\n[ima]\nlists = [\"a\"]\nexclude = [\"/var/log/\"]\n[gravity]\nima-violation = \"contraindicated\"\n";
@@ -211,5 +238,8 @@ fn policies(scene: &Scene) -> Vec<Seed> {
         named("list", typed("1", &line)),
         named("both", typed("2", &format!("{small}\0{line}\n"))),
         named("captured", typed("0", &scene.captured.policy_toml)),
+        named("components", typed("0", COMPONENTS)),
+        named("pattern", typed("3", "/var/**/*.gz\n/var/log/a/b.1.gz")),
+        named("pattern-below", typed("3", "/opt/x/\n/opt/x/y")),
     ]
 }

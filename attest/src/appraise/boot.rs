@@ -16,7 +16,7 @@ pub(crate) fn boot_log(
     findings: &mut FindingList<'_>,
 ) -> BootLogClaims {
     let facts = Facts::of(log);
-    let claims = read(&facts, log.all_events().len(), log.boot_phases(), Detail::STORED);
+    let claims = read(&facts, log.boot_phases(), Detail::STORED);
     for (bank, index) in policy.boot_log().keys() {
         if !log.covers(*bank, *index) {
             findings.add(Finding::new(Code::PcrNotQuoted, format!("PCR {bank}:{index}")));

@@ -110,6 +110,13 @@ impl<'l, 'a> Facts<'l, 'a> {
             .filter(move |event| proven && event.pcr == u32::from(index) && event.is_extended())
     }
 
+    /// How many events are proven, in whatever PCR.
+    pub(crate) fn proven_events(&self) -> usize {
+        let quoted = |event: &&BootEvent<'_>| u8::try_from(event.pcr).is_ok_and(|index| self.quotes(index));
+        let events = self.log.events().iter();
+        events.filter(|event| event.is_extended()).filter(quoted).count()
+    }
+
     /// What a separator says, if an event is one.
     pub(crate) fn separator(&self, event: &BootEvent<'_>) -> Option<Separator> {
         self.separators.kind(event, &self.coverage)

@@ -84,7 +84,7 @@ impl Inspection {
             pcrs,
             claims: ConditionalClaims {
                 condition: CONDITION,
-                claims: read(&facts, log.events().len(), &[], Detail::WHOLE),
+                claims: read(&facts, &[], Detail::WHOLE),
             },
             findings,
         })

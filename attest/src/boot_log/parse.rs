@@ -134,9 +134,10 @@ impl<'a> BootLog<'a> {
             padding: 0,
         };
         log.push(first)?;
+        let fill = fill(bytes);
         while !reader.is_empty() {
-            if let Some(padding) = padding(&reader) {
-                log.padding = padding;
+            if (MIN_PADDING..=fill).contains(&reader.remaining()) {
+                log.padding = reader.remaining();
                 break;
             }
             let number = log.events.len();
@@ -200,10 +201,13 @@ impl<'a> BootLog<'a> {
 
 /// Unused log memory: the kernel ends a log there by its own, a dump of the firmware's log area has it. An event cannot be
 /// mistaken for it: its type would be EV_PREBOOT_CERT, which nobody extends, without a digest, or one that does not exist.
-fn padding(reader: &Reader<'_>) -> Option<usize> {
-    let rest = reader.clone().rest();
-    let filled = |fill: u8| rest.iter().all(|byte| *byte == fill);
-    (rest.len() >= MIN_PADDING && (filled(0) || filled(0xff))).then_some(rest.len())
+/// Returned is how many equal bytes, all zero or all ones, the log ends with; looked at once, for a log of zeros is also
+/// one of many events.
+fn fill(bytes: &[u8]) -> usize {
+    match bytes.last() {
+        Some(last) if matches!(last, 0 | 0xff) => bytes.iter().rev().take_while(|byte| *byte == last).count(),
+        _ => 0,
+    }
 }
 
 fn sha1_event<'a>(reader: &mut Reader<'a>, number: usize) -> Result<BootEvent<'a>, BootLogError> {

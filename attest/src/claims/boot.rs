@@ -15,7 +15,7 @@ pub(crate) use read::{Detail, read, sbat_level, separator_state};
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct BootLogClaims {
-    /// Events in the log, its header included.
+    /// Measurements of the quoted PCRs. Other events, anyone may add or leave out.
     pub events: u64,
     /// UEFI Secure Boot, as measured into PCR 7 before its separator.
     pub secure_boot: SecureBoot,

@@ -13,7 +13,7 @@ use lazaret_attest::verdict::Verdict;
 use lazaret_forge::bank::Bank;
 use lazaret_forge::bootlog::typical_server;
 use lazaret_forge::ima::Template;
-use lazaret_forge::ima::entry::Inode;
+use lazaret_forge::ima::entry::{Entry, Inode};
 use lazaret_forge::softtpm::SoftTpm;
 use serde_json::Value;
 
@@ -75,7 +75,8 @@ impl Make {
         if self.template == Template::Ima {
             server.ima.hash = Bank::Sha1;
         }
-        server.ima.template = self.template;
+        let buffers = self.template == Template::ImaBuf;
+        server.ima.template = if buffers { Template::ImaSig } else { self.template };
         let mut host = Host::booting(&server);
         if self.rsa {
             host.tpm = SoftTpm::rsa2048().unwrap();
@@ -85,8 +86,14 @@ impl Make {
             None => fields::lengthen(&mut host.boot),
         }
         host.ima = server.ima.boot(&host.boot.pcrs());
+        if buffers {
+            for n in 0..4_u8 {
+                host.ima
+                    .push(Entry::buffer(Bank::Sha256, "kernel_version", &[b'6', b'.', n]));
+            }
+        }
         // One entry with all that its template has room for.
-        if let Some(last) = host.ima.entries.last_mut() {
+        if let Some(last) = host.ima.entries.last_mut().filter(|_| !buffers) {
             last.attachment = b"\x03\x02\x04no genuine signature".to_vec();
             last.modsig = Some((last.file_digest.clone(), b"no genuine PKCS#7".to_vec()));
             last.inode = Some(Inode {
@@ -101,10 +108,14 @@ impl Make {
 
     pub fn subject(self) -> Subject {
         let mut host = self.host();
-        let policy = if self.template == Template::Ima {
-            self.without_files()
-        } else {
-            host.policy()
+        let policy = match self.template {
+            Template::Ima => self.without_files(),
+            Template::ImaBuf => {
+                // Measured data is golden when it is listed; a capture lists files.
+                let captured = host.captured();
+                policy(&captured.policy_toml, &(captured.list + &host.ima.digest_list()))
+            }
+            _ => host.policy(),
         };
         self.subject_of(host, policy)
     }
@@ -157,11 +168,7 @@ impl Make {
 
 /// Claims in the form in which they are compared.
 pub fn comparable(claims: &Claims) -> Value {
-    let mut claims = serde_json::to_value(claims).unwrap();
-    if let Some(boot) = claims["boot_log"].as_object_mut() {
-        boot.remove("events");
-    }
-    claims
+    serde_json::to_value(claims).unwrap()
 }
 
 /// Whether a changed log claims nothing that the honest one does not: facts may become unproven and texts may go missing,

@@ -6,7 +6,7 @@
 use std::fs;
 use std::io;
 use std::path::Path;
-use std::process::ExitCode;
+use std::process::{Command, ExitCode};
 
 use lazaret_forge::endorsement::Endorsement;
 use lazaret_properties::seeds;
@@ -34,10 +34,42 @@ fn run() -> Result<(), String> {
     write(&vectors.join("ek.der"), &endorsement.certificate)?;
     write(&vectors.join("intermediate.der"), &endorsement.intermediate)?;
     write(&vectors.join("root.der"), &endorsement.root)?;
+    match ssh_signature() {
+        Ok(seed) => write(&here.join("../fuzz/seeds/policy/signature"), seed.as_bytes())?,
+        Err(reason) => eprintln!("no seed with a signature of ssh-keygen: {reason}"),
+    }
     for (target, seeds) in seeds::all(&endorsement).map_err(|error| format!("{error:?}"))? {
         for (name, bytes) in seeds {
             write(&here.join("../fuzz/seeds").join(target).join(name), &bytes)?;
         }
     }
     Ok(())
+}
+
+/// Allowed signers and a signature over [`seeds::SIGNED_TEXT`], as the target `policy` takes them.
+fn ssh_signature() -> Result<String, io::Error> {
+    let folder = std::env::temp_dir().join(format!("lazaret-seeds-{}", std::process::id()));
+    fs::create_dir_all(&folder)?;
+    let keygen = |arguments: &[&str]| {
+        let status = Command::new("ssh-keygen")
+            .args(arguments)
+            .current_dir(&folder)
+            .status()?;
+        if status.success() {
+            Ok(())
+        } else {
+            Err(io::Error::other("ssh-keygen failed"))
+        }
+    };
+    fs::write(folder.join("text"), seeds::SIGNED_TEXT)?;
+    keygen(&["-q", "-t", "ed25519", "-N", "", "-C", "seeds", "-f", "key"])?;
+    keygen(&["-Y", "sign", "-n", "lazaret-policy", "-f", "key", "text"])?;
+    let (key, signature) = (
+        fs::read_to_string(folder.join("key.pub"))?,
+        fs::read_to_string(folder.join("text.sig"))?,
+    );
+    fs::remove_dir_all(&folder)?;
+    Ok(format!(
+        "4ops@example.org namespaces=\"lazaret-policy\" {key}\0{signature}"
+    ))
 }

@@ -69,7 +69,7 @@ fn cut_to(most: usize, mut text: String) -> String {
 }
 
 /// The claims of a log.
-pub(crate) fn read(facts: &Facts<'_, '_>, events: usize, phases: &[&str], detail: Detail) -> BootLogClaims {
+pub(crate) fn read(facts: &Facts<'_, '_>, phases: &[&str], detail: Detail) -> BootLogClaims {
     let pcr7 = facts.secure_boot();
     let absent_if_whole = |seen: bool, if_seen: Fact, if_not: Fact| match seen {
         true => if_seen,
@@ -79,7 +79,7 @@ pub(crate) fn read(facts: &Facts<'_, '_>, events: usize, phases: &[&str], detail
     let store = |seen: Seen<&[u8]>| key_store(seen, pcr7.closed, detail);
     let measured = |(position, event): (usize, &BootEvent<'_>)| measured(facts, position, event);
     BootLogClaims {
-        events: count(events),
+        events: count(facts.proven_events()),
         secure_boot: match pcr7.secure_boot.once() {
             Some([1]) if pcr7.closed => SecureBoot::On,
             Some([0]) if pcr7.closed => SecureBoot::Off,
