@@ -378,6 +378,20 @@ mod tests {
     }
 
     #[test]
+    fn case_21_a_value_under_another_banks_label_is_refused_though_index_and_size_are_right() {
+        let selection: Selection = "sha256:0".parse().unwrap();
+        let mut relabelled = value(HashAlg::Sha256, 0, 1);
+        relabelled.bank = HashAlg::Sha1;
+        let surplus = PcrValuesError::Surplus {
+            bank: HashAlg::Sha1,
+            index: 0,
+        };
+        assert_eq!(in_order(&selection, &[relabelled]), Err(surplus));
+        let other = value(HashAlg::Sha256, 1, 1);
+        assert!(in_order(&selection, &[other]).is_err());
+    }
+
+    #[test]
     fn case_21_the_order_of_hashing_is_the_selections_whatever_order_values_come_in() {
         let selection: Selection = "sha256:3,1+sha1:2".parse().unwrap();
         let values = [
