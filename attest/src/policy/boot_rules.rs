@@ -280,14 +280,22 @@ pub struct Word {
 }
 
 impl Word {
-    /// Whether a word of a command line is meant.
+    /// Whether a word of a command line is meant. The kernel takes `-` and `_` in the name of a parameter for the same
+    /// (kernel/params.c, parameq), so they are the same here.
     pub fn matches(&self, word: &str) -> bool {
-        if self.any_ending {
-            word.starts_with(&self.text)
-        } else {
-            word == self.text
-        }
+        let mut letters = alike(word);
+        let begins = alike(&self.text).all(|letter| letters.next() == Some(letter));
+        begins && (self.any_ending || letters.next().is_none())
     }
+}
+
+/// The characters of a word, with `_` for each `-` of the parameter's name.
+fn alike(word: &str) -> impl Iterator<Item = char> {
+    let mut in_name = true;
+    word.chars().map(move |letter| {
+        in_name &= letter != '=';
+        if in_name && letter == '-' { '_' } else { letter }
+    })
 }
 
 impl std::fmt::Display for Word {
@@ -350,6 +358,33 @@ mod tests {
                 .all(|digest| digest.bank == HashAlg::Sha256)
         );
         assert!(read("").unwrap().is_empty());
+    }
+
+    #[test]
+    fn dashes_and_underscores_of_a_parameter_are_the_same_and_those_of_its_value_are_not() {
+        let words = |text: &str| {
+            read(&format!("command_line_forbids = [\"{text}\"]"))
+                .unwrap()
+                .command_line_forbids
+                .unwrap()
+        };
+        for (rule, word, matches) in [
+            ("ima_appraise=off", "ima-appraise=off", true),
+            ("ima-appraise=off", "ima_appraise=off", true),
+            ("ima_appraise=off", "ima_appraise=off2", false),
+            ("ima_appraise=off", "ima_appraise=of", false),
+            ("root=/dev/a-b", "root=/dev/a_b", false),
+            ("init=*", "init=", true),
+            ("init=*", "init", false),
+            ("init=*", "rdinit=x", false),
+            ("systemd.debug-shell*", "systemd.debug_shell=1", true),
+        ] {
+            assert_eq!(
+                words(rule).iter().all(|rule| rule.matches(word)),
+                matches,
+                "{rule} {word}"
+            );
+        }
     }
 
     #[test]
