@@ -196,6 +196,33 @@ fn case_42_a_separator_missing_doubled_or_telling_of_an_error() {
     }
 }
 
+/// Both banks must cover the same bytes: an event that says one thing in SHA-1 and another in SHA-256 says nothing.
+#[test]
+fn case_40_an_event_whose_banks_cover_different_things_claims_nothing() {
+    let other = b"something else".to_vec();
+    for covered in [Bank::Sha1, Bank::Sha256] {
+        let mut boot = honest();
+        for event in &mut boot.events {
+            let digests = [Bank::Sha1, Bank::Sha256].map(|bank| {
+                let bytes = if bank == covered { &event.data } else { &other };
+                (bank, bank.hash(&[bytes]))
+            });
+            let is_text = matches!(event.kind, EventType::S_CRTM_VERSION | EventType::IPL);
+            if is_variable(event, "SecureBoot") || is_variable(event, "dbx") || is_text {
+                event.measured = Measured::Given(digests.into());
+            }
+        }
+        let log = claims(&boot);
+        assert_eq!(
+            log.secure_boot,
+            lazaret_attest::claims::SecureBoot::Unproven,
+            "{covered}"
+        );
+        assert!(log.dbx.is_none() && log.firmware.listed.is_empty(), "{covered}");
+        assert!(log.kernel_command_lines.listed.is_empty(), "{covered}");
+    }
+}
+
 #[test]
 fn the_boot_order_one_then_zero_is_no_error_of_the_firmware() {
     let mut boot = honest();
