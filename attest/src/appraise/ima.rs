@@ -117,7 +117,8 @@ impl Walk<'_, '_, '_> {
             return;
         }
         self.beyond_the_first |= number > 0;
-        let fields = match (entry.subject(), &entry.fields) {
+        let subject = entry.subject();
+        let fields = match (subject, &entry.fields) {
             (Subject::Violation, fields) => return self.violation(number, fields.map(|fields| fields.path)),
             (_, Some(fields)) => fields,
             (_, None) => {
@@ -129,7 +130,7 @@ impl Walk<'_, '_, '_> {
                 return;
             }
         };
-        match entry.subject() {
+        match subject {
             Subject::BootAggregate if number == 0 => {
                 self.claims.boot_aggregate = ima::compare_boot_aggregate(fields, quoted);
             }

@@ -92,40 +92,13 @@ pub struct ImaEntry<'a> {
     pub template: Template<'a>,
     /// The kernel could not know what it measured: every bank was extended with ones. Nothing in it is authentic.
     pub violation: bool,
-    /// The kernel's printed digest of the template data. Only used where there is no data.
-    pub(super) printed: Printed,
+    /// The kernel's printed digest of the template data: SHA-1, or another bank's in `..._measurements_sha256` and its like.
+    /// Only used where there is no data.
+    pub(super) printed: &'a [u8],
     /// The template data as the kernel writes it in the binary list; none for an unknown template in a text list.
     pub(super) data: Option<&'a [u8]>,
     /// Its fields, if the template is understood and has a digest and a name.
     pub fields: Option<Fields<'a>>,
-}
-
-/// The template digest that stands in the list: SHA-1, or another bank's in `..._measurements_sha256` and its like.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Printed {
-    bytes: [u8; 64],
-    len: usize,
-}
-
-impl Printed {
-    pub(super) fn new(bytes: &[u8]) -> Self {
-        let mut printed = Self {
-            bytes: [0; 64],
-            len: bytes.len().min(64),
-        };
-        for (to, from) in printed.bytes.iter_mut().zip(bytes) {
-            *to = *from;
-        }
-        printed
-    }
-
-    pub(super) fn as_slice(&self) -> &[u8] {
-        self.bytes.get(..self.len).unwrap_or_default()
-    }
-
-    pub(super) fn is_zero(&self) -> bool {
-        self.bytes == [0; 64]
-    }
 }
 
 impl ImaEntry<'_> {
@@ -144,10 +117,7 @@ impl ImaEntry<'_> {
                 Some(context.finish())
             }
             Some(data) => Some(digest::digest(bank.algorithm(), data)),
-            None if self.printed.len == bank.digest_len() => {
-                Digest::import_less_safe(self.printed.as_slice(), bank.algorithm()).ok()
-            }
-            None => None,
+            None => Digest::import_less_safe(self.printed, bank.algorithm()).ok(),
         }
     }
 
@@ -253,6 +223,11 @@ pub(super) fn fields<'a>(
     Ok((named && digested).then_some(found))
 }
 
+/// The template digest of a violation.
+pub(super) fn is_zero(digest: &[u8]) -> bool {
+    digest.iter().all(|byte| *byte == 0)
+}
+
 fn nameless(path: &[u8]) -> Fields<'_> {
     Fields {
         kind: DigestKind::Content,
@@ -300,10 +275,14 @@ fn weak_algorithm(digest: &[u8]) -> &'static [u8] {
 
 /// `sha256:` NUL digest. Without the mark there is no algorithm, and nothing can be compared with it.
 fn split_digest(field: &[u8]) -> (&[u8], &[u8]) {
-    let mark = field.windows(2).position(|pair| pair == b":\0");
+    // The first NUL: no name of an algorithm holds one.
+    let mark = field
+        .iter()
+        .position(|byte| *byte == 0)
+        .and_then(|nul| nul.checked_sub(1));
     match mark.and_then(|at| field.split_at_checked(at)) {
-        Some((algorithm, rest)) => (algorithm, rest.get(2..).unwrap_or_default()),
-        None => (&[], field),
+        Some((algorithm, rest)) if rest.starts_with(b":") => (algorithm, rest.get(2..).unwrap_or_default()),
+        _ => (&[], field),
     }
 }
 

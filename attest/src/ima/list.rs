@@ -1,6 +1,6 @@
 //! A list in either form, read entry by entry.
 
-use super::entry::{self, ImaEntry, MAX_DATA, Printed};
+use super::entry::{self, ImaEntry, MAX_DATA};
 use super::template::Template;
 use super::text;
 use crate::pcr::HashAlg;
@@ -112,7 +112,7 @@ impl<'a> ImaList<'a> {
 fn detect(bytes: &[u8]) -> (Form, usize) {
     let sha1 = HashAlg::Sha1.digest_len();
     if let Some(header) = text::header(bytes) {
-        return (Form::Text, header.printed.as_slice().len());
+        return (Form::Text, header.digits.len() / 2);
     }
     for order in [Form::Binary, Form::BigEndian] {
         for bank in HashAlg::ALL {
@@ -198,7 +198,7 @@ impl Cursor<'_> {
 
 fn binary<'a>(reader: &mut Reader<'a>, number: u64, printed: usize) -> Result<ImaEntry<'a>, ReadError> {
     let pcr = reader.u32_le("the PCR index")?;
-    let printed = Printed::new(reader.take(printed, "the template digest")?);
+    let printed = reader.take(printed, "the template digest")?;
     let template = Template::of(reader.sized_u32_le(MAX_TEMPLATE_NAME, "the template's name")?);
     let mut inner = if template.is_old() {
         // The old template has no length before its data: a bare digest, then the name behind its length.
@@ -216,7 +216,7 @@ fn binary<'a>(reader: &mut Reader<'a>, number: u64, printed: usize) -> Result<Im
         number,
         pcr,
         template,
-        violation: printed.is_zero(),
+        violation: entry::is_zero(printed),
         printed,
         data: Some(inner.rest()),
         fields,

@@ -327,7 +327,7 @@ const MAX_PLACES: usize = 8;
 
 /// What an entry is known by in a checkpoint.
 fn fingerprint(entry: &ImaEntry<'_>) -> [u8; 32] {
-    pcr::sha256(&[entry.data.unwrap_or_else(|| entry.printed.as_slice())])
+    pcr::sha256(&[entry.data.unwrap_or(entry.printed)])
 }
 
 impl ReplayedImaLog<'_> {

@@ -5,7 +5,7 @@
 //! them. A newline in a path is printed as it is: a line that does not begin like an entry therefore belongs to the one
 //! before it. An empty field leaves its space. Whatever this guesses wrongly does not replay.
 
-use super::entry::{self, ImaEntry, Printed};
+use super::entry::{self, ImaEntry};
 use super::template::{Field, Template};
 use crate::pcr::HashAlg;
 use crate::reader::Reader;
@@ -21,7 +21,8 @@ pub(super) struct Wrong {
 /// What stands before an entry's fields.
 pub(super) struct Header<'a> {
     pub(super) pcr: u32,
-    pub(super) printed: Printed,
+    /// The template digest, in digits that were not looked at yet.
+    pub(super) digits: &'a [u8],
     /// From the template's name on.
     rest: &'a [u8],
 }
@@ -34,10 +35,7 @@ pub(super) fn entry<'a: 's, 's>(
     scratch: &'s mut Vec<u8>,
 ) -> Result<ImaEntry<'s>, Wrong> {
     let rest = reader.clone().rest();
-    let header = header(rest).ok_or(Wrong {
-        at: 0,
-        expected: "a PCR index, a template digest in hexadecimal digits, and a template's name",
-    })?;
+    let header = header(rest).ok_or(NO_HEADER)?;
     let (length, newlines) = extent(rest).ok_or(Wrong {
         at: rest.len(),
         expected: "a newline behind the entry",
@@ -56,16 +54,17 @@ pub(super) fn entry<'a: 's, 's>(
     let template = Template::of(name);
     let at = |part: &[u8]| whole.len().saturating_sub(part.len());
     scratch.clear();
-    let data: Option<&[u8]> = if template.is_known() {
+    push_hex(scratch, header.digits, "").map_err(|_| NO_HEADER)?;
+    let printed_len = scratch.len();
+    if template.is_known() {
         let text = text.ok_or(Wrong {
             at: whole.len(),
             expected: "the template's fields, each behind a space",
         })?;
         fill(scratch, &template, text, at(text))?;
-        Some(scratch)
-    } else {
-        None
-    };
+    }
+    let (printed, data) = scratch.split_at_checked(printed_len).ok_or(NO_HEADER)?;
+    let data = template.is_known().then_some(data);
     let fields = match data {
         Some(data) => entry::fields(&template, Reader::new(data)).map_err(|_| Wrong {
             at: at(body),
@@ -77,12 +76,17 @@ pub(super) fn entry<'a: 's, 's>(
         number,
         pcr: header.pcr,
         template,
-        violation: header.printed.is_zero(),
-        printed: header.printed,
+        violation: entry::is_zero(printed),
+        printed,
         data,
         fields,
     })
 }
+
+const NO_HEADER: Wrong = Wrong {
+    at: 0,
+    expected: "a PCR index, a template digest in hexadecimal digits, and a template's name",
+};
 
 /// `%2d `, the digest in hexadecimal digits, a space.
 pub(super) fn header(line: &[u8]) -> Option<Header<'_>> {
@@ -99,13 +103,11 @@ pub(super) fn header(line: &[u8]) -> Option<Header<'_>> {
         if line.get(digits) != Some(&b' ') {
             continue;
         }
-        let (digest, rest) = line.split_at_checked(digits)?;
-        let mut bytes = [0; 64];
-        let bytes = bytes.get_mut(..bank.digest_len())?;
-        decode(digest, bytes)?;
-        return Some(Header {
+        let (digits, rest) = line.split_at_checked(digits)?;
+        let hex = digits.iter().fold(0, |seen, digit| seen | value(*digit));
+        return (hex < NO_DIGIT).then_some(Header {
             pcr,
-            printed: Printed::new(bytes),
+            digits,
             rest: rest.get(1..)?,
         });
     }
@@ -116,10 +118,7 @@ pub(super) fn header(line: &[u8]) -> Option<Header<'_>> {
 /// another entry begins.
 fn extent(rest: &[u8]) -> Option<(usize, u64)> {
     let mut newlines = 0_u64;
-    rest.iter()
-        .enumerate()
-        .filter(|(_, byte)| **byte == b'\n')
-        .map(|(at, _)| at)
+    memchr::memchr_iter(b'\n', rest)
         .find(|at| {
             newlines = newlines.saturating_add(1);
             let behind = at
@@ -142,7 +141,7 @@ fn fill(data: &mut Vec<u8>, template: &Template<'_>, text: &[u8], start: usize) 
         } else if field.is_name() {
             last_spaces(text, left)
         } else {
-            text.iter().position(|byte| *byte == b' ')
+            memchr::memchr(b' ', text)
         };
         let end = end.ok_or(Wrong {
             at: at.saturating_add(text.len()),
@@ -158,12 +157,7 @@ fn fill(data: &mut Vec<u8>, template: &Template<'_>, text: &[u8], start: usize) 
 
 /// Where the last `count` spaces of a text begin.
 fn last_spaces(text: &[u8], count: usize) -> Option<usize> {
-    text.iter()
-        .enumerate()
-        .rev()
-        .filter(|(_, byte)| **byte == b' ')
-        .map(|(at, _)| at)
-        .nth(count.checked_sub(1)?)
+    memchr::memrchr_iter(b' ', text).nth(count.checked_sub(1)?)
 }
 
 fn push(data: &mut Vec<u8>, template: &Template<'_>, field: Field, text: &[u8]) -> Result<(), &'static str> {
@@ -275,17 +269,42 @@ fn push_hex(data: &mut Vec<u8>, digits: &[u8], expected: &'static str) -> Result
 
 /// Only what the kernel prints: lower case.
 fn decode(digits: &[u8], bytes: &mut [u8]) -> Option<()> {
+    let mut seen = 0;
     for (pair, byte) in digits.chunks_exact(2).zip(bytes) {
         let &[high, low] = pair else { return None };
-        *byte = nibble(high)?.wrapping_shl(4) | nibble(low)?;
+        let (high, low) = (value(high), value(low));
+        seen |= high | low;
+        *byte = high.wrapping_shl(4) | low;
     }
-    Some(())
+    (seen < NO_DIGIT).then_some(())
 }
 
-fn nibble(digit: u8) -> Option<u8> {
-    match digit {
-        b'0'..=b'9' => Some(digit.wrapping_sub(b'0')),
-        b'a'..=b'f' => Some(digit.wrapping_sub(b'a').wrapping_add(10)),
-        _ => None,
-    }
+/// More than any digit's value, and kept by a bitwise or.
+const NO_DIGIT: u8 = 0x80;
+
+fn value(digit: u8) -> u8 {
+    VALUES.get(usize::from(digit)).copied().unwrap_or(NO_DIGIT)
 }
+
+/// Values of the bytes as hexadecimal digits: a table, since lists are mostly digits.
+const VALUES: [u8; 256] = {
+    let mut values = [NO_DIGIT; 256];
+    let digits = *b"0123456789abcdef";
+    let mut rest: &[u8] = &digits;
+    let mut number = 0;
+    while let [digit, behind @ ..] = rest {
+        let mut left: &mut [u8] = &mut values;
+        let mut skip = *digit;
+        while let [slot, others @ ..] = left {
+            if skip == 0 {
+                *slot = number;
+                break;
+            }
+            skip = skip.wrapping_sub(1);
+            left = others;
+        }
+        number = u8::wrapping_add(number, 1);
+        rest = behind;
+    }
+    values
+};
