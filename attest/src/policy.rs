@@ -247,12 +247,13 @@ impl Policy {
         self.models.iter().map(String::as_str)
     }
 
-    /// Digest of all its text, files included, whatever the model.
+    /// Digest of its text and of the files that it names for all hosts: the same whatever the model. What a model names
+    /// besides is in it where the text pins it, as every signed policy's does.
     pub fn content_digest(&self) -> [u8; 32] {
         self.content
     }
 
-    /// Digest of all its text, files included, and the model.
+    /// Digest of all its text, every file that was read included, and the model.
     pub fn digest(&self) -> [u8; 32] {
         self.digest
     }

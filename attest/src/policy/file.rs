@@ -84,7 +84,7 @@ pub(super) fn read(text: &str, reading: &Reading<'_>, files: &mut dyn Files) -> 
         model: reading.model.map(str::to_owned),
         models: joined.models,
         content,
-        digest: with_model(content, reading.model),
+        digest: with_model(content, reading.model, &joined.files_of_model),
         secure_boot_required,
         pcrs: joined.pcrs,
         boot_log: joined.boot_log,
@@ -202,15 +202,22 @@ pub(super) fn pinned(
     }
 }
 
-/// SHA-256 over what identifies the policy's text, and each file's name and content.
+/// SHA-256 over what identifies the policy's text, and the name and content of each file that every model reads.
+///
+/// A signed policy names the content of a model's own files in its text, so this is the same for all its hosts.
 fn digest(text: &str, files: &[(String, [u8; 32])]) -> [u8; 32] {
     let mut parts: Vec<u8> = b"lazaret policy 2".to_vec();
     parts.extend(sha256(text.as_bytes()));
-    for (name, digest) in files {
-        parts.extend(sha256(name.as_bytes()));
-        parts.extend(digest);
-    }
+    parts.extend(named_files(files));
     sha256(&parts)
+}
+
+fn named_files(files: &[(String, [u8; 32])]) -> Vec<u8> {
+    files
+        .iter()
+        .flat_map(|(name, digest)| [sha256(name.as_bytes()), *digest])
+        .flatten()
+        .collect()
 }
 
 /// The first form: over the policy's text and each list's name and text, every one behind its length.
@@ -232,10 +239,18 @@ fn digest_of_texts(text: &str, lists: &[(String, Arc<DigestList>)]) -> [u8; 32] 
     array(HashAlg::Sha256.digest_parts(&flat))
 }
 
-fn with_model(content: [u8; 32], model: Option<&str>) -> [u8; 32] {
+fn with_model(content: [u8; 32], model: Option<&str>, files: &[(String, [u8; 32])]) -> [u8; 32] {
     match model {
         None => content,
-        Some(model) => sha256(&[&content, b"model ".as_slice(), model.as_bytes()].concat()),
+        Some(model) => sha256(
+            &[
+                &content,
+                b"model ".as_slice(),
+                &sha256(model.as_bytes()),
+                &named_files(files),
+            ]
+            .concat(),
+        ),
     }
 }
 

@@ -61,8 +61,10 @@ pub(super) struct Joined {
     pub(super) models: BTreeSet<String>,
     /// PCRs that some model's values compare, each with where: this host's must as well.
     pub(super) of_models: BTreeMap<(&'static str, HashAlg, u8), PolicyError>,
-    /// Names and SHA-256 of the files, in the order of reading.
+    /// Names and SHA-256 of the files that are read whatever the model, in the order of reading.
     pub(super) files: Vec<(String, [u8; 32])>,
+    /// Likewise of those that this model's values name.
+    pub(super) files_of_model: Vec<(String, [u8; 32])>,
     /// Those that are digest lists.
     pub(super) lists_read: Vec<(String, Arc<DigestList>)>,
 }
@@ -129,7 +131,7 @@ impl Joined {
     }
 
     pub(super) fn file(&mut self, name: &str, digest: [u8; 32]) -> Result<(), String> {
-        if self.files.len() >= MAX_FILES {
+        if self.files.len().saturating_add(self.files_of_model.len()) >= MAX_FILES {
             return Err(format!("a policy names at most {MAX_FILES} files"));
         }
         self.files.push((name.to_owned(), digest));
@@ -357,6 +359,7 @@ impl Joined {
         files: &mut dyn Files,
     ) -> Result<(), PolicyError> {
         let known = named(here, name, "each model")?;
+        let common = self.files.len();
         let this = reading.model == Some(known.as_str());
         self.models.insert(known);
         let (pcrs, boot_log) = (pcrs(here, &typed.pcrs)?, boot_log(here, &typed.boot_log)?);
@@ -390,6 +393,8 @@ impl Joined {
             let lists = self.lists(here, &typed.lists, reading, files)?;
             self.lists.extend(lists);
         }
+        let of_model = self.files.split_off(common.min(self.files.len()));
+        self.files_of_model.extend(of_model);
         Ok(())
     }
 }

@@ -70,6 +70,47 @@ fn a_model_adds_values_and_none_can_be_left_out() {
 }
 
 #[test]
+fn case_77_a_signed_policy_is_one_version_for_hosts_of_all_models() {
+    let lists = ["one", "two", "three"].map(|name| format!("{}  /{name}\n", digit("a")));
+    let named = |file: &str, list: &str| {
+        let pin = hex::encode(DigestList::parse(list.into()).unwrap().digest());
+        format!("lists = [{{ file = \"{file}\", sha256 = \"{pin}\" }}]\n")
+    };
+    let alternative =
+        "[[model.r650.component]]\nname = \"fw\"\n[[model.r650.component.alternative]]\nname = \"1\"\n";
+    let toml = format!(
+        "name = \"x\"\nversion = 1\n[ima]\n{}[model.r750]\n{}[model.r650]\n{alternative}{}",
+        named("all", &lists[0]),
+        named("r750", &lists[1]),
+        named("r650", &lists[2]),
+    );
+    let files = [
+        ("all", lists[0].as_str()),
+        ("r750", &lists[1]),
+        ("r650", &lists[2]),
+    ];
+    let of = |model| {
+        let reading = Reading {
+            model,
+            signed: true,
+            ..Reading::default()
+        };
+        read(&toml, &reading, &files).unwrap()
+    };
+    let all = [None, Some("r650"), Some("r750")].map(of);
+    for policy in &all {
+        assert_eq!(policy.content_digest(), all[0].content_digest());
+    }
+    let digests: std::collections::BTreeSet<_> = all.iter().map(Policy::digest).collect();
+    assert_eq!(digests.len(), 3, "each model is a policy of its own");
+    // What a model's list says is in the digest of its policy, pinned or not.
+    let loose = toml.replace(&named("r750", &lists[1]), "lists = [\"r750\"]\n");
+    let other = [files[0], ("r750", &lists[2]), files[2]];
+    let digest = |files: &[(&'static str, &str)]| read(&loose, &for_model("r750"), files).unwrap().digest();
+    assert_ne!(digest(&files), digest(&other));
+}
+
+#[test]
 fn a_models_alternatives_join_their_component() {
     let toml = format!(
         "name = \"x\"\nversion = 1\n[[component]]\nname = \"fw\"\n[[component.alternative]]\nname = \"1\"\n\
