@@ -5,7 +5,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use super::component::{ListUse, bit};
-use super::joined::Joined;
+use super::joined::{Joined, host_of};
 use super::values::Layer;
 use super::{ByPcr, ImaReference, PolicyError, Reading};
 use crate::pcr::HashAlg;
@@ -46,10 +46,7 @@ impl Joined {
         };
         for ((what, bank, index), place) in &self.of_models {
             if !compared(what, &(*bank, *index)) && !reading.base {
-                let host = match reading.model {
-                    Some(model) => format!("for hosts of model \"{model}\""),
-                    None => "for hosts without model".to_owned(),
-                };
+                let host = host_of(reading);
                 return Err(PolicyError {
                     reason: format!(
                         "this model compares {what}.{bank}.{index}, and nothing does {host}; name the host's model in its \

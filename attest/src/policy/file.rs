@@ -24,7 +24,7 @@ pub(super) fn read(text: &str, reading: &Reading<'_>, files: &mut dyn Files) -> 
     let head = layer(&top, reading, files, &mut joined, &mut trail)?;
     joined.models_agree(reading, &top)?;
     joined.components_agree(&top)?;
-    let boot = joined.boot_rules(&top)?;
+    let boot = joined.boot_rules(reading, &top)?;
     let listed = joined.components.iter().any(|component| {
         component
             .alternatives

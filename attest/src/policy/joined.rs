@@ -61,6 +61,8 @@ pub(super) struct Joined {
     pub(super) models: BTreeSet<String>,
     /// PCRs that some model's values compare, each with where: this host's must as well.
     pub(super) of_models: BTreeMap<(&'static str, HashAlg, u8), PolicyError>,
+    /// Keys of `[boot]` that some model has, each with where: likewise.
+    boot_of_models: BTreeMap<String, PolicyError>,
     /// Names and SHA-256 of the files that are read whatever the model, in the order of reading.
     pub(super) files: Vec<(String, [u8; 32])>,
     /// Likewise of those that this model's values name.
@@ -87,26 +89,19 @@ impl Joined {
         model: Option<&str>,
     ) -> Result<(), PolicyError> {
         let at = |reason: &str| here.at(rules.span(), reason);
-        if let Some(reason) = rules.get_ref().contradiction() {
-            return Err(at(reason));
-        }
-        // The rules were understood with their places; joining needs them as a table.
-        let whole: toml::Table = toml::from_str(here.text).map_err(|error| at(error.message()))?;
-        let place = match model {
-            None => whole.get("boot"),
-            Some(model) => whole
-                .get("model")
-                .and_then(|models| models.get(model))
-                .and_then(|model| model.get("boot")),
-        };
-        for (key, value) in place.and_then(toml::Value::as_table).into_iter().flatten() {
+        for (key, value) in &boot_table(here, rules, model)? {
             let value = match (DEMANDS.contains(&key.as_str()), self.boot.remove(key), value) {
                 (true, Some(toml::Value::Array(mut before)), toml::Value::Array(more)) => {
                     before.extend(more.iter().cloned());
                     before.into()
                 }
                 (true, Some(toml::Value::Table(mut before)), toml::Value::Table(more)) => {
-                    before.extend(more.clone());
+                    for (name, least) in more {
+                        let more_yet = |known: &toml::Value| known.as_integer() > least.as_integer();
+                        if !before.get(name).is_some_and(more_yet) {
+                            before.insert(name.clone(), least.clone());
+                        }
+                    }
                     before.into()
                 }
                 _ => value.clone(),
@@ -117,7 +112,23 @@ impl Joined {
         Ok(())
     }
 
-    pub(super) fn boot_rules(&self, top: &Layer<'_>) -> Result<BootRules, PolicyError> {
+    pub(super) fn boot_rules(
+        &self,
+        reading: &Reading<'_>,
+        top: &Layer<'_>,
+    ) -> Result<BootRules, PolicyError> {
+        for (key, place) in &self.boot_of_models {
+            if !self.boot.contains_key(key) && !reading.base {
+                let host = host_of(reading);
+                return Err(PolicyError {
+                    reason: format!(
+                        "this model has boot.{key}, and nothing has it {host}; name the host's model in its [[host]], or \
+                         write under [boot] what holds for all"
+                    ),
+                    ..place.clone()
+                });
+            }
+        }
         let place = self.boot_place.clone().unwrap_or_else(|| top.at(0..0, ""));
         let refuse = |reason: &str| PolicyError {
             reason: reason.to_owned(),
@@ -385,6 +396,12 @@ impl Joined {
                 note("boot_log", &alternative.boot_log);
             }
         }
+        if let Some(rules) = &typed.boot {
+            for (key, _) in boot_table(here, rules, Some(name.get_ref()))? {
+                let place = here.at(rules.span(), "");
+                self.boot_of_models.entry(key).or_insert(place);
+            }
+        }
         if this {
             self.add(pcrs, boot_log);
             if let Some(rules) = &typed.boot {
@@ -396,6 +413,35 @@ impl Joined {
         let of_model = self.files.split_off(common.min(self.files.len()));
         self.files_of_model.extend(of_model);
         Ok(())
+    }
+}
+
+/// The rules as a table, once they were understood with their places: joining needs them so.
+fn boot_table(
+    here: &Layer<'_>,
+    rules: &Spanned<BootRules>,
+    model: Option<&str>,
+) -> Result<toml::Table, PolicyError> {
+    let at = |reason: &str| here.at(rules.span(), reason);
+    if let Some(reason) = rules.get_ref().contradiction() {
+        return Err(at(reason));
+    }
+    let whole: toml::Table = toml::from_str(here.text).map_err(|error| at(error.message()))?;
+    let place = match model {
+        None => whole.get("boot"),
+        Some(model) => whole
+            .get("model")
+            .and_then(|models| models.get(model))
+            .and_then(|model| model.get("boot")),
+    };
+    Ok(place.and_then(toml::Value::as_table).cloned().unwrap_or_default())
+}
+
+/// For whom a policy is read, in words.
+pub(super) fn host_of(reading: &Reading<'_>) -> String {
+    match reading.model {
+        Some(model) => format!("for hosts of model \"{model}\""),
+        None => "for hosts without model".to_owned(),
     }
 }
 

@@ -203,6 +203,49 @@ fn a_policy_adds_to_the_one_that_it_extends() {
 }
 
 #[test]
+fn what_a_base_demands_is_never_demanded_less() {
+    let base = "name = \"b\"\nversion = 1\nbase = true\n[boot]\nsbat_at_least = { shim = 4, grub = 3 }\n\
+                command_line_forbids = [\"init=*\"]\n";
+    let top = "name = \"x\"\nversion = 1\nextends = \"b\"\n[boot]\nsbat_at_least = { shim = 1, grub = 5, mok = 1 }\n\
+               command_line_forbids = [\"single\"]\n";
+    let policy = read(top, &Reading::default(), &[("b", base)]).unwrap();
+    let least: Vec<_> = policy
+        .boot()
+        .sbat_at_least
+        .iter()
+        .map(|(name, least)| (name.as_str(), *least))
+        .collect();
+    assert_eq!(least, [("grub", 5), ("mok", 1), ("shim", 4)]);
+    assert_eq!(
+        policy
+            .boot()
+            .command_line_forbids
+            .as_ref()
+            .unwrap()
+            .iter()
+            .count(),
+        2
+    );
+}
+
+#[test]
+fn a_host_without_model_is_not_spared_what_a_model_demands_of_the_boot() {
+    let toml = "name = \"x\"\nversion = 1\nsecure_boot = \"required\"\n[model.m.boot]\ndma_protection = \"required\"\n\
+                [model.n]\nboot.dma_protection = \"any\"\n";
+    let error = read(toml, &Reading::default(), &[]).unwrap_err();
+    assert_eq!(error.line, 4, "{error}");
+    assert!(error.reason.contains("boot.dma_protection"), "{error}");
+    for model in ["m", "n"] {
+        read(toml, &for_model(model), &[]).expect(model);
+    }
+    let told = toml.replace(
+        "[model.m.boot]",
+        "[boot]\ndma_protection = \"any\"\n[model.m.boot]",
+    );
+    read(&told, &Reading::default(), &[]).unwrap();
+}
+
+#[test]
 fn policies_that_extend_each_other_end() {
     let extending =
         |name: &str| format!("name = \"x\"\nversion = 1\nsecure_boot = \"required\"\nextends = \"{name}\"\n");
