@@ -199,6 +199,14 @@ impl Check {
 /// A file named on the command line that cannot be read is no input; everything else as elsewhere.
 fn trouble(error: PolicyFileError) -> Trouble {
     let exit = match &error {
+        PolicyFileError::Unreadable { source, .. }
+            if matches!(
+                source.kind(),
+                std::io::ErrorKind::InvalidData | std::io::ErrorKind::FileTooLarge
+            ) =>
+        {
+            Exit::Data
+        }
         PolicyFileError::Missing { .. } | PolicyFileError::Unreadable { .. } => Exit::NoInput,
         PolicyFileError::Wrong { .. } | PolicyFileError::Signers { .. } => Exit::Data,
         PolicyFileError::Unsigned { .. } | PolicyFileError::Signature { .. } => Exit::NoPermission,

@@ -4,7 +4,9 @@ use std::{
     collections::{BTreeMap, HashMap},
     fs,
     io::{self, Read as _},
+    os::unix::fs::MetadataExt as _,
     path::{Component, Path, PathBuf},
+    string::FromUtf8Error,
     sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
     time::{Duration, SystemTime},
 };
@@ -109,7 +111,7 @@ impl PolicyText {
     /// # Errors
     /// The file that cannot be read, or the line that is wrong.
     pub fn read(path: &Path, wanted: &Wanted<'_>) -> Result<(Self, Policy), PolicyFileError> {
-        read(path, wanted, &Shared::default())
+        read(path, wanted, &Shared::default()).map(|(text, policy, _)| (text, policy))
     }
 }
 
@@ -135,8 +137,14 @@ pub fn signers_at(path: &Path) -> Result<Signers, PolicyFileError> {
     })
 }
 
-fn read(path: &Path, wanted: &Wanted<'_>, shared: &Shared) -> Result<(PolicyText, Policy), PolicyFileError> {
-    let toml = text_of(path).map_err(|source| match source.kind() {
+fn read(
+    path: &Path,
+    wanted: &Wanted<'_>,
+    shared: &Shared,
+) -> Result<(PolicyText, Policy, Stamp), PolicyFileError> {
+    // Each file's stamp is taken before it is read: one that is replaced meanwhile then has another, and is read again.
+    let mut stamp = vec![one_stamp(path.to_owned())];
+    let bytes = bytes_of(path).map_err(|source| match source.kind() {
         io::ErrorKind::NotFound => PolicyFileError::Missing {
             path: path.to_owned(),
         },
@@ -145,15 +153,23 @@ fn read(path: &Path, wanted: &Wanted<'_>, shared: &Shared) -> Result<(PolicyText
             source,
         },
     })?;
+    let toml = String::from_utf8(bytes).map_err(|error| PolicyFileError::Wrong {
+        path: path.to_owned(),
+        source: not_utf8(&error),
+    })?;
     // The signature over the bytes first; what it does not cover is not parsed.
     let signature = match wanted.signers {
-        Some((signers, now)) => Some(signature(path, &toml, signers, now)?),
+        Some((signers, now)) => {
+            stamp.push(one_stamp(signature_of(path)));
+            Some(signature(path, &toml, signers, now)?)
+        }
         None => None,
     };
     let mut files = Beside {
         folder: path.parent().unwrap_or(Path::new(".")),
         shared,
         taken: BTreeMap::new(),
+        stamp,
     };
     let reading = Reading {
         model: wanted.model,
@@ -171,7 +187,7 @@ fn read(path: &Path, wanted: &Wanted<'_>, shared: &Shared) -> Result<(PolicyText
         model: wanted.model.map(str::to_owned),
         signature,
     };
-    Ok((text, policy))
+    Ok((text, policy, files.stamp))
 }
 
 fn signature(path: &Path, toml: &str, signers: &Signers, now: i64) -> Result<String, PolicyFileError> {
@@ -202,9 +218,21 @@ pub struct Policies {
 
 type FileAndModel = (PathBuf, Option<String>);
 
-/// Name, length and time of change of every file that a policy was read from.
+/// What every file that a policy was read from was.
 type Stamp = Vec<OneStamp>;
-type OneStamp = (PathBuf, u64, Option<SystemTime>);
+
+/// A file as it is now, by what changes with its content: another file of the same name has another number, and a time
+/// of writing that was set back leaves its trace in the time of change.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct OneStamp {
+    path: PathBuf,
+    /// None: it is not there.
+    file: Option<Stat>,
+    written: Option<SystemTime>,
+}
+
+/// Length, device, number, and time of change in seconds and nanoseconds.
+type Stat = (u64, u64, u64, i64, i64);
 
 impl Policies {
     /// Policies that must be signed by those of a file, if one is given.
@@ -224,24 +252,20 @@ impl Policies {
         let key = (path.to_owned(), model.map(str::to_owned));
         let known = lock(&self.read).get(&key).cloned();
         if let Some((stamp, golden)) = known
-            && stamp == stamp_of(stamp.iter().map(|(path, ..)| path.clone()))
+            && stamp.iter().all(|one| *one == one_stamp(one.path.clone()))
         {
             still_signed(path, &golden, now)?;
             return Ok(golden);
         }
+        let of_signers = self.signers.clone().map(one_stamp);
         let signers = self.signers.as_deref().map(signers_at).transpose()?;
         let wanted = Wanted {
             model,
             base: false,
             signers: signers.as_ref().map(|signers| (signers, now)),
         };
-        let (text, policy) = read(path, &wanted, &self.shared)?;
-        let folder = path.parent().unwrap_or(Path::new("."));
-        let files = std::iter::once(path.to_owned())
-            .chain(text.lists.keys().map(|name| folder.join(name)))
-            .chain(signers.as_ref().map(|_| signature_of(path)))
-            .chain(self.signers.clone());
-        let stamp = stamp_of(files);
+        let (text, policy, mut stamp) = read(path, &wanted, &self.shared)?;
+        stamp.extend(of_signers);
         let golden = Arc::new(Golden {
             policy,
             text,
@@ -307,11 +331,13 @@ struct Beside<'a> {
     folder: &'a Path,
     shared: &'a Shared,
     taken: BTreeMap<String, FileText>,
+    stamp: Stamp,
 }
 
 impl Files for Beside<'_> {
     fn bytes(&mut self, name: &str) -> Result<Vec<u8>, String> {
         let path = beside(self.folder, name)?;
+        self.stamp.push(one_stamp(path.clone()));
         let bytes = bytes_of(&path).map_err(|error| format!("reading {}: {error}", path.display()))?;
         self.taken
             .insert(name.to_owned(), FileText::Bytes(bytes.clone().into()));
@@ -320,6 +346,7 @@ impl Files for Beside<'_> {
 
     fn list(&mut self, name: &str) -> Result<Arc<DigestList>, FileError> {
         let path = beside(self.folder, name).map_err(|reason| FileError { line: None, reason })?;
+        self.stamp.push(one_stamp(path.clone()));
         let list = self.shared.list(&path)?;
         self.taken
             .insert(name.to_owned(), FileText::List(Arc::clone(&list)));
@@ -335,18 +362,26 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 /// How long a file must have been left alone. Reading takes less, and file systems count time in steps of less.
 const SETTLED: Duration = Duration::from_secs(5);
 
-fn is_settled((.., changed): &OneStamp) -> bool {
-    changed.is_some_and(|changed| changed.elapsed().is_ok_and(|since| since > SETTLED))
-}
-
-fn stamp_of(files: impl Iterator<Item = PathBuf>) -> Stamp {
-    files.map(one_stamp).collect()
+fn is_settled(stamp: &OneStamp) -> bool {
+    stamp
+        .written
+        .is_some_and(|written| written.elapsed().is_ok_and(|since| since > SETTLED))
 }
 
 fn one_stamp(path: PathBuf) -> OneStamp {
-    match fs::metadata(&path) {
-        Ok(known) => (path, known.len(), known.modified().ok()),
-        Err(_) => (path, u64::MAX, None),
+    let known = fs::metadata(&path).ok();
+    OneStamp {
+        path,
+        file: known.as_ref().map(|known| {
+            (
+                known.len(),
+                known.dev(),
+                known.ino(),
+                known.ctime(),
+                known.ctime_nsec(),
+            )
+        }),
+        written: known.and_then(|known| known.modified().ok()),
     }
 }
 
@@ -359,6 +394,15 @@ fn beside(folder: &Path, name: &str) -> Result<PathBuf, String> {
         Err(format!(
             "{name:?} must be a file in the policy's own folder or below it"
         ))
+    }
+}
+
+fn not_utf8(error: &FromUtf8Error) -> PolicyError {
+    let good = error.as_bytes().iter().take(error.utf8_error().valid_up_to());
+    PolicyError {
+        file: None,
+        line: good.filter(|byte| **byte == b'\n').count() + 1,
+        reason: "there are bytes here that are no UTF-8, so this is no policy".to_owned(),
     }
 }
 
@@ -429,6 +473,57 @@ mod tests {
         assert!(
             Arc::ptr_eq(&kept, &policies.at(&path, None, NOW).unwrap()),
             "read once when it has settled"
+        );
+    }
+
+    #[test]
+    fn a_policy_that_is_replaced_while_it_is_read_is_seen() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        let list = format!("{}  /a\n", "ab".repeat(32));
+        // As `mv` leaves it: the file was written long ago.
+        let put = |name: &str, text: &str| {
+            fs::write(at("new"), text).unwrap();
+            let file = fs::File::options().write(true).open(at("new")).unwrap();
+            file.set_modified(SystemTime::now() - Duration::from_secs(60))
+                .unwrap();
+            fs::rename(at("new"), at(name)).unwrap();
+        };
+        let policy = |name: &str| format!("name = \"{name}\"\nversion = 1\n[ima]\nlists = [\"l.sha256\"]\n");
+        put("p.toml", &policy("old"));
+        let made = std::process::Command::new("mkfifo").arg(at("l.sha256")).status();
+        assert!(made.unwrap().success());
+        let policies = Policies::default();
+        let name = || {
+            policies
+                .at(&at("p.toml"), None, NOW)
+                .unwrap()
+                .policy
+                .name()
+                .to_owned()
+        };
+        std::thread::scope(|threads| {
+            let first = threads.spawn(name);
+            // Opens when the policy was read and its list is being read.
+            let mut pipe = fs::File::options().write(true).open(at("l.sha256")).unwrap();
+            put("p.toml", &policy("new"));
+            put("l.sha256", &list);
+            std::io::Write::write_all(&mut pipe, list.as_bytes()).unwrap();
+            drop(pipe);
+            assert_eq!(first.join().unwrap(), "old");
+        });
+        assert_eq!(name(), "new");
+    }
+
+    #[test]
+    fn a_policy_of_other_bytes_than_text_is_told_with_its_line() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("p.toml");
+        fs::write(&path, b"name = \"x\"\nversion = \xff\n").unwrap();
+        let error = Policies::default().at(&path, None, NOW).unwrap_err();
+        assert!(
+            matches!(&error, PolicyFileError::Wrong { source, .. } if source.line == 2),
+            "{error}"
         );
     }
 
