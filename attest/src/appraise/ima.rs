@@ -120,8 +120,7 @@ impl Walk<'_, '_, '_> {
         let subject = entry.subject();
         let fields = match (subject, &entry.fields) {
             (Subject::Violation, fields) => return self.violation(number, fields.map(|fields| fields.path)),
-            (_, Some(fields)) => fields,
-            (_, None) => {
+            (Subject::Unknown, _) | (_, None) => {
                 if reference.is_some() {
                     let expected = Some("a template of the kernel's, with a digest and a name".to_owned());
                     let name = Some(shown(entry.template.name()));
@@ -129,6 +128,7 @@ impl Walk<'_, '_, '_> {
                 }
                 return;
             }
+            (_, Some(fields)) => fields,
         };
         match subject {
             Subject::BootAggregate if number == 0 => {
@@ -153,6 +153,12 @@ impl Walk<'_, '_, '_> {
                 if reference.is_some_and(|reference| !self.is_listed(reference, fields)) {
                     self.data(Code::ImaDataNotGolden, number, fields);
                 }
+            }
+            Subject::Misnamed => {
+                if reference.is_some() {
+                    self.data(Code::ImaDataNotGolden, number, fields);
+                }
+                self.file(number, fields);
             }
             Subject::File => self.file(number, fields),
             Subject::Violation | Subject::Unknown => {}

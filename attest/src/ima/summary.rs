@@ -225,6 +225,7 @@ impl ImaSummary {
             | Subject::ImaPolicy
             | Subject::Trimmed
             | Subject::CriticalData
+            | Subject::Misnamed
             | Subject::Unknown => &mut self.events,
             Subject::File => return,
         };

@@ -128,6 +128,31 @@ impl<'a> Template<'a> {
         self.layout != Layout::Unknown
     }
 
+    /// Whether its name may be believed: one digest, then one name, and no field twice, as all of the kernel's own.
+    ///
+    /// No digest covers a template's name. Whoever hands out the list can write another, and a custom format in another
+    /// order would then read a path or a digest out of bytes that root chose: an attribute, a signature.
+    pub(super) fn is_orderly(&self) -> bool {
+        use Field::{Digest, DigestNg, DigestNgV2};
+        let Layout::Custom(fields) = &self.layout else {
+            return true;
+        };
+        fields.iter().enumerate().all(|(at, slot)| {
+            let Some(field) = slot else { return at >= 2 };
+            let digest = matches!(field, Digest | DigestNg | DigestNgV2);
+            let before = fields.iter().take(at);
+            digest == (at == 0)
+                && field.is_name() == (at == 1)
+                && before.flatten().all(|other| other != field)
+        })
+    }
+
+    /// Whether it is that of data which the kernel measured (`ima-buf`): nothing but the data behind digest and name.
+    pub(super) fn is_of_data(&self) -> bool {
+        let mut behind = self.fields().skip(2);
+        behind.next() == Some(Field::Buffer) && behind.next().is_none()
+    }
+
     /// `ima`, which has forms of its own for data and hash.
     pub(super) fn is_old(&self) -> bool {
         self.layout == Layout::Old

@@ -13,6 +13,7 @@ mod eventlog;
 mod findings;
 mod golden;
 mod ima;
+mod ima_renamed;
 mod ima_rules;
 mod ima_templates;
 mod policy;
