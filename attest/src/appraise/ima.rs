@@ -1,5 +1,7 @@
 //! The covered IMA entries against golden digests, signatures and rules.
 
+use std::collections::BTreeSet;
+
 use super::{shown, some_of};
 use crate::claims::{BootAggregate, ImaClaims, ImaEvent, MAX_EVENTS};
 use crate::finding::{Code, Finding, FindingList};
@@ -197,8 +199,15 @@ impl Walk<'_, '_, '_> {
         let ids = key.ids();
         self.event(number, "key", fields, &ids);
         let Some(reference) = self.reference else { return };
-        if reference.keyrings().iter().any(|keyring| key.is_in(keyring)) {
-            for id in ids {
+        // By the ids that the policy's keyrings have for it: a certificate may give any other, one after the other.
+        let known: BTreeSet<KeyId> = reference
+            .keyrings()
+            .iter()
+            .flat_map(|keyring| key.known_in(keyring))
+            .flat_map(|key| key.ids().iter().copied())
+            .collect();
+        if !known.is_empty() {
+            for id in known {
                 // Once learned it may be added to other keyrings as well.
                 if self.seen.learned.insert(id) && self.seen.used.contains(&id) {
                     let found = format!("{id}, added to {}", shown(fields.path));

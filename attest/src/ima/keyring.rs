@@ -275,10 +275,14 @@ impl<'a> MeasuredKey<'a> {
         self.key().map_or_else(Vec::new, |key| key.0)
     }
 
-    /// Whether a key of the keyring is this one: by the whole public key, not by an id.
-    pub fn is_in(&self, keyring: &Keyring) -> bool {
-        self.key()
-            .is_some_and(|(_, bits)| keyring.keys.iter().any(|key| key.bits == bits))
+    /// The keys of the keyring that are this one: by the whole public key, not by an id, which whoever made the
+    /// certificate chose.
+    pub fn known_in<'k>(&self, keyring: &'k Keyring) -> impl Iterator<Item = &'k SigningKey> {
+        let bits = self.key().map(|(_, bits)| bits);
+        keyring
+            .keys
+            .iter()
+            .filter(move |key| Some(&key.bits) == bits.as_ref())
     }
 
     fn key(&self) -> Option<(Vec<KeyId>, Vec<u8>)> {

@@ -16,6 +16,14 @@ const DAY: i64 = 86_400;
 /// A certificate of the signer's key, valid from a day of 2026-06 (counted from 1) for some days, as PEM and DER.
 fn certificate(signer: &FileSigner, first_day: u8, days: u8) -> (String, Vec<u8>) {
     let key = rcgen::KeyPair::try_from(signer.pkcs8()).unwrap();
+    let mut params = certificate_params(first_day, days);
+    // As evmctl and openssl do it; rcgen's own default is SHA-256.
+    params.key_identifier_method = rcgen::KeyIdMethod::PreSpecified(signer.key_digest());
+    let certificate = params.self_signed(&key).unwrap();
+    (certificate.pem(), certificate.der().to_vec())
+}
+
+fn certificate_params(first_day: u8, days: u8) -> rcgen::CertificateParams {
     let mut params = rcgen::CertificateParams::default();
     params.not_before = rcgen::date_time_ymd(2026, 6, first_day);
     params.not_after = rcgen::date_time_ymd(2026, 6, first_day + days);
@@ -23,10 +31,7 @@ fn certificate(signer: &FileSigner, first_day: u8, days: u8) -> (String, Vec<u8>
     params
         .distinguished_name
         .push(rcgen::DnType::CommonName, "file signing");
-    // As evmctl and openssl do it; rcgen's own default is SHA-256.
-    params.key_identifier_method = rcgen::KeyIdMethod::PreSpecified(signer.key_digest());
-    let certificate = params.self_signed(&key).unwrap();
-    (certificate.pem(), certificate.der().to_vec())
+    params
 }
 
 /// A policy over the host's honest files, with more rules and one keyring.
@@ -230,6 +235,28 @@ fn case_66_a_key_learned_after_its_use_is_told_over_rounds_as_well() {
     let first = history.ima.as_ref().unwrap().entries;
     let next = host.round_from(&policy, Some(&history), first);
     expect(&next, Verdict::Warning, &[Code::ImaKeyAfterUse]);
+}
+
+#[test]
+fn certificates_that_call_a_known_key_by_ever_new_ids_leave_nothing_behind() {
+    let signer = FileSigner::p256().unwrap();
+    let (pem, _) = certificate(&signer, 1, 10);
+    let mut host = Host::new();
+    host.now = NOW + DAY;
+    let policy = rules(&host, SIGNED, &pem);
+    for number in 0..20 {
+        let mut other = certificate_params(1, 10);
+        other.key_identifier_method = rcgen::KeyIdMethod::PreSpecified(vec![number; 20]);
+        let der = other
+            .self_signed(&rcgen::KeyPair::try_from(signer.pkcs8()).unwrap())
+            .unwrap();
+        host.ima.push(Entry::buffer(Bank::Sha256, ".machine", der.der()));
+    }
+    let result = host.round(&policy);
+    expect(&result, Verdict::Affirming, &[]);
+    let keys = result.history.unwrap().ima.unwrap().keys;
+    let learned: Vec<[u8; 4]> = keys.learned.iter().map(|id| id.0).collect();
+    assert_eq!(learned, [signer.key_id]);
 }
 
 #[test]
