@@ -202,6 +202,7 @@ impl AttestationKey {
                 });
             }
         };
+        sound_name(&area, purpose)?;
         area.material.strong()?;
         let verifier = area.material.parsed(scheme.hash())?;
         Ok(AttestationKey {
@@ -294,12 +295,7 @@ impl EndorsementKey {
                 found: "no symmetric algorithm".to_owned(),
             });
         };
-        if area.name_alg == HashAlg::Sha1 {
-            return Err(KeyError::Scheme {
-                purpose,
-                found: "a Name by sha1".to_owned(),
-            });
-        }
+        sound_name(&area, purpose)?;
         area.material.strong()?;
         Ok(EndorsementKey {
             public: tpm2b_public.to_vec(),
@@ -344,6 +340,18 @@ fn fixed(area: &PublicArea, purpose: Purpose) -> Result<(), KeyError> {
         "sensitiveDataOrigin",
     )?;
     must_be_set(area, purpose, Attributes::RESTRICTED, "restricted")
+}
+
+/// A Name is what a TPM activates a credential for: whoever has two public areas with one Name shows the TPM one of them
+/// and us the other.
+fn sound_name(area: &PublicArea, purpose: Purpose) -> Result<(), KeyError> {
+    if area.name_alg != HashAlg::Sha1 {
+        return Ok(());
+    }
+    Err(KeyError::Scheme {
+        purpose,
+        found: "a Name by sha1".to_owned(),
+    })
 }
 
 fn must_be_set(

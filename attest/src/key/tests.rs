@@ -189,6 +189,15 @@ fn case_05_the_name_is_computed_and_another_one_is_refused() {
 }
 
 #[test]
+fn case_05_a_name_by_sha1_that_another_public_area_may_share_is_refused() {
+    for mut draft in [Signer::p256().draft(), Signer::rsa().draft()] {
+        draft.name_alg = 0x0004;
+        let error = attestation(&draft).unwrap_err();
+        assert!(error.to_string().contains("a Name by sha1"), "{error}");
+    }
+}
+
+#[test]
 fn case_26_a_key_that_signs_with_sha1_or_without_a_scheme_of_its_own_is_refused() {
     for scheme in [[0x00, 0x14, 0x00, 0x04], [0x00, 0x18, 0x00, 0x0b]] {
         let mut draft = Signer::rsa().draft();
