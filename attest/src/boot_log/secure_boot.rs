@@ -56,6 +56,8 @@ pub(crate) struct Pcr7<'a> {
     pub(crate) dma_protection_disabled: bool,
     /// Behind the separator: what let images start.
     pub(crate) authorities: Vec<(Variable<'a>, &'a [u8])>,
+    /// There were more of them than are looked at.
+    crowded: bool,
     /// shim's SbatLevel, as text.
     pub(crate) sbat_level: Seen<&'a [u8]>,
     /// Events of the register that no known rule explains: their digest covers something else than their data.
@@ -97,13 +99,16 @@ impl<'a> Pcr7<'a> {
             .split_last()
             .map(|(_, shorter)| shorter)
             .filter(|_| !firmware);
-        let variable = Variable::read(event.data).or_else(|| Variable::padded(shorter?));
-        let covered =
-            facts.covers(event, event.data) || shorter.is_some_and(|shorter| facts.covers(event, shorter));
+        let whole = facts.covers(event, event.data);
+        let covered = whole || shorter.is_some_and(|shorter| facts.covers(event, shorter));
+        // The last byte is read only where it was measured.
+        let variable = Variable::read(event.data)
+            .filter(|_| whole || !covered)
+            .or_else(|| Variable::padded(shorter?));
         match variable {
             Some(variable) if covered && firmware => self.firmware_variable(variable),
             Some(variable) if covered => self.later_variable(variable),
-            None if covered || facts.word(event).is_some() => self.word(event),
+            None if whole || facts.word(event).is_some() => self.word(event),
             _ => self.unexplained.push(event.number),
         }
     }
@@ -127,7 +132,15 @@ impl<'a> Pcr7<'a> {
     fn later_variable(&mut self, variable: Variable<'a>) {
         if variable.guid == SHIM_LOCK {
             if variable.is_named("SbatLevel") {
-                self.sbat_level.add(variable.value);
+                // shim measures its level before it lets anything start. Whoever runs later can measure one as well.
+                let late = self
+                    .authorities
+                    .iter()
+                    .any(|(before, _)| before.guid == SHIM_LOCK);
+                match late {
+                    true => self.sbat_level = Seen::Several,
+                    false => self.sbat_level.add(variable.value),
+                }
                 return;
             }
             if SETTINGS.iter().any(|name| variable.is_named(name)) {
@@ -136,6 +149,8 @@ impl<'a> Pcr7<'a> {
         }
         if self.authorities.len() < MAX_AUTHORITIES {
             self.authorities.push((variable, authority(&variable)));
+        } else {
+            self.crowded = true;
         }
     }
 
@@ -147,9 +162,9 @@ impl<'a> Pcr7<'a> {
         }
     }
 
-    /// Whether something that was *not* measured can be told: PCR 7 was closed, and every event of it is explained. An
+    /// Whether something that was *not* measured can be told: PCR 7 was closed, and every event of it is explained and kept. An
     /// event whose data was rewritten could otherwise be the one that is missing.
     pub(crate) fn is_whole(&self) -> bool {
-        self.closed && self.unexplained.is_empty()
+        self.closed && self.unexplained.is_empty() && !self.crowded
     }
 }

@@ -40,26 +40,50 @@ impl<'a> Facts<'_, 'a> {
     ///
     /// A text is a kernel command line by what it says, not by what grub calls it in the log, which no digest covers: grub
     /// names the kernel first, by a path, and no command of its own begins with `/` or `(`; systemd-boot and the stubs
-    /// measure the line in UTF-16, and nothing else so.
+    /// measure the line in UTF-16, and nothing else so. Some of grub's file systems (tar archives, the network) take a path
+    /// that begins otherwise: therefore what follows a `linux` command is its line too. If it names another kernel, the
+    /// command failed or the line is hidden, and nobody can tell which.
     pub(crate) fn loader_readings(&self) -> impl Iterator<Item = (&BootEvent<'a>, Reading)> {
         [8, 12].into_iter().flat_map(move |pcr| {
+            let mut announced = None;
             self.events(pcr).map(move |event| {
-                (
-                    event,
-                    self.read_text(pcr, event)
-                        .map_or(Reading::Unreadable, Reading::Text),
-                )
+                let text = self.read_text(pcr, event);
+                let before = announced.take();
+                announced = text.as_ref().and_then(|text| loaded_kernel(&text.text));
+                let reading = match (text, before) {
+                    (None, _) => Reading::Unreadable,
+                    (Some(text), Some(kernel)) if !text.is_command_line => match first_word(&text.text) {
+                        word if word == kernel => Reading::Text(Text {
+                            is_command_line: true,
+                            ..text
+                        }),
+                        _ => Reading::Unreadable,
+                    },
+                    (Some(text), _) => Reading::Text(text),
+                };
+                (event, reading)
             })
         })
     }
 
-    /// Kernel command lines. Only events that may be one are hashed.
+    /// Kernel command lines. Only events that may be one, and those before them, are hashed.
     pub(crate) fn command_lines(&self) -> impl Iterator<Item = Text> {
         [8, 12].into_iter().flat_map(move |pcr| {
-            self.events(pcr)
-                .filter(|event| is_wide(event.data) || begins_as_path(body(event.data)))
-                .filter_map(move |event| self.read_text(pcr, event))
-                .filter(|text| text.is_command_line)
+            let mut before: Option<&BootEvent<'a>> = None;
+            self.events(pcr).filter_map(move |event| {
+                let kernel = before
+                    .replace(event)
+                    .filter(|before| {
+                        std::str::from_utf8(body(before.data)).is_ok_and(|text| loaded_kernel(text).is_some())
+                    })
+                    .and_then(|before| loaded_kernel(&self.read_text(pcr, before)?.text));
+                let likely = kernel.is_some() || is_wide(event.data) || begins_as_path(body(event.data));
+                self.read_text(pcr, event).filter(|text| {
+                    likely
+                        && (text.is_command_line
+                            || kernel.is_some_and(|kernel| first_word(&text.text) == kernel))
+                })
+            })
         })
     }
 
@@ -109,6 +133,30 @@ fn body(data: &[u8]) -> &[u8] {
         .iter()
         .find_map(|prefix| data.strip_prefix(prefix.as_bytes()))
         .unwrap_or(data)
+}
+
+/// The kernel that one of grub's commands loads, if the text is such a command.
+fn loaded_kernel(text: &str) -> Option<String> {
+    const LOADERS: [&str; 10] = [
+        "linux",
+        "linux16",
+        "linuxefi",
+        "kernel",
+        "multiboot",
+        "multiboot2",
+        "module",
+        "module2",
+        "xen_hypervisor",
+        "xen_module",
+    ];
+    let (command, arguments) = text.split_once(' ')?;
+    LOADERS.contains(&command).then(|| first_word(arguments))
+}
+
+/// The first word, without what grub adds when it puts a command line together: quotes and backslashes.
+fn first_word(text: &str) -> String {
+    let bare: String = text.chars().filter(|c| !matches!(c, '"' | '\'' | '\\')).collect();
+    bare.split_whitespace().next().unwrap_or_default().to_owned()
 }
 
 fn begins_as_path(text: &[u8]) -> bool {

@@ -5,7 +5,7 @@ use lazaret_attest::finding::Code;
 use lazaret_attest::result::AttestationResult;
 use lazaret_attest::verdict::Verdict;
 use lazaret_forge::bank::Bank;
-use lazaret_forge::bootlog::data::{EFI_IMAGE_SECURITY, digest_list, efi_variable};
+use lazaret_forge::bootlog::data::{EFI_IMAGE_SECURITY, SHIM_LOCK, digest_list, efi_variable};
 use lazaret_forge::bootlog::event::{Event, EventType, Measured};
 use lazaret_forge::bootlog::{BootLog, typical_server};
 
@@ -370,6 +370,113 @@ fn case_48_an_sbat_level_that_is_too_low_missing_or_doubled() {
             &[Code::BootSbatTooOld],
         );
     }
+}
+
+#[test]
+fn case_48_an_sbat_level_that_was_measured_after_shim_had_started_something_proves_nothing() {
+    // shim 15.2 knows no level; root of the host that it started extends PCR 7 by one and writes it into the log.
+    let mut boot = bare();
+    let data = efi_variable(SHIM_LOCK, "SbatLevel", b"sbat,1,2025\nshim,9\n");
+    boot.measure(7, EventType::EFI_VARIABLE_AUTHORITY, &data);
+    expect(
+        &judged(&boot, "sbat_at_least = { shim = 4 }"),
+        Verdict::Indeterminate,
+        &[Code::BootClaimUnproven],
+    );
+}
+
+#[test]
+fn case_40_a_last_byte_that_was_not_measured_is_not_read() {
+    // Whoever measures one byte less than the structure says chooses the last digit afterwards.
+    for last in [b'1', b'9'] {
+        let mut boot = bare();
+        let data = efi_variable(
+            SHIM_LOCK,
+            "SbatLevel",
+            &[b"sbat,1,2025\nshim,", &[last][..]].concat(),
+        );
+        let event = Event {
+            measured: Measured::Content(data[..data.len() - 1].to_vec()),
+            ..Event::of(7, EventType::EFI_VARIABLE_AUTHORITY, &data)
+        };
+        boot.insert_before(event, |event| is_variable(event, "MokListRT"));
+        let result = judged(&boot, "sbat_at_least = { shim = 4 }");
+        expect(&result, Verdict::Indeterminate, &[Code::BootClaimUnproven]);
+        assert_eq!(result.claims.boot_log.unwrap().sbat_level, None);
+    }
+}
+
+#[test]
+fn case_48_an_authority_behind_more_of_them_than_are_looked_at_does_not_pass() {
+    let mut boot = honest();
+    let known = claims(&boot).authorities.listed;
+    let rule = format!(
+        "authorities = {}",
+        list(known.iter().map(|one| one.sha256.clone()))
+    );
+    expect(&judged(&boot, &rule), Verdict::Affirming, &[]);
+    let again = boot
+        .events
+        .iter()
+        .find(|event| is_variable(event, "MokListRT"))
+        .unwrap()
+        .clone();
+    for _ in 0..300 {
+        boot.push(again.clone());
+    }
+    boot.measure(
+        7,
+        EventType::EFI_VARIABLE_AUTHORITY,
+        &efi_variable(SHIM_LOCK, "Shim", b"evil"),
+    );
+    expect(
+        &judged(&boot, &rule),
+        Verdict::Indeterminate,
+        &[Code::BootClaimUnproven],
+    );
+}
+
+#[test]
+fn case_49_a_line_whose_kernel_has_no_path_before_it_is_known_by_the_command_that_loaded_it() {
+    let line = claims(&honest()).kernel_command_lines.listed.pop().unwrap();
+    // Some of grub's file systems take a path that begins otherwise. Root lets grub load a kernel so, and measures the
+    // allowed line as a command that does not exist.
+    for (kernel, measured) in [
+        ("xvmlinuz", "xvmlinuz init=/bin/sh"),
+        (" vmlinuz", "\" vmlinuz\" init=/bin/sh"),
+        ("vm'linuz", "vm\\'linuz init=/bin/sh"),
+    ] {
+        let mut boot = honest();
+        let linux = format!("/vmlinuz-{}", line.split_once("/vmlinuz-").unwrap().1);
+        boot.events
+            .retain(|event| event.pcr != 8 || !String::from_utf8_lossy(&event.data).contains(&linux));
+        let mut grub = |text: &str| {
+            let logged = format!("grub_cmd: {text}\0");
+            boot.measure_as(8, EventType::IPL, logged.as_bytes(), text.as_bytes());
+        };
+        grub(&format!("linux {kernel} init=/bin/sh"));
+        grub(measured);
+        grub(&line);
+        let rule = format!("command_lines = [\"{line}\"]");
+        expect(
+            &judged(&boot, &rule),
+            Verdict::Contraindicated,
+            &[Code::BootCommandLineNotAllowed],
+        );
+        let told = claims(&boot).kernel_command_lines.listed;
+        assert_eq!(told, [measured, &line]);
+    }
+    // The command failed, or the line is another's: nobody knows which.
+    let mut boot = honest();
+    for text in ["linux /missing", "echo sorry"] {
+        let logged = format!("grub_cmd: {text}\0");
+        boot.measure_as(8, EventType::IPL, logged.as_bytes(), text.as_bytes());
+    }
+    expect(
+        &judged(&boot, "command_line_forbids = [\"init=*\"]"),
+        Verdict::Indeterminate,
+        &[Code::BootClaimUnproven],
+    );
 }
 
 #[test]

@@ -32,10 +32,18 @@ impl BootLog {
         self.measure(12, EventType::IPL, &line.into_bytes())
     }
 
-    /// shim's revocation level, in PCR 7 behind the separator.
+    /// shim's revocation level, in PCR 7 behind the separator and before the authority that let the next image start.
     pub fn sbat_level(&mut self, level: &str) -> &mut BootLog {
         let data = efi_variable(SHIM_LOCK, "SbatLevel", level.as_bytes());
-        self.measure(7, EventType::EFI_VARIABLE_AUTHORITY, &data)
+        let authority = efi_variable(SHIM_LOCK, "MokListRT", &[]);
+        let named = authority.len();
+        let event = Event::of(7, EventType::EFI_VARIABLE_AUTHORITY, &data);
+        // All but the value's length are alike.
+        self.insert_before(event, |event| {
+            event.pcr == 7
+                && event.data.get(..24) == authority.get(..24)
+                && event.data.get(32..named) == authority.get(32..named)
+        })
     }
 
     /// An authority as shim before 15.3 wrote it: five bytes of padding, all but the last of them measured.
