@@ -2,7 +2,7 @@
 
 LAB := /usr/bin/python3 -B tests/lab/lab
 
-.PHONY: help install build check test fuzz demo lab-up lab-down lab-status
+.PHONY: help install build check test fuzz bench demo lab-up lab-down lab-status
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' Makefile
@@ -23,6 +23,9 @@ test: toolchain ## every test: brings the lab up once, takes it down at the end 
 
 fuzz: toolchain ## each parser of the core fuzzed for SECONDS=60 (needs cargo-fuzz)
 	@.ci/fuzz $(or $(SECONDS),60)
+
+bench: toolchain ## the core's speed and memory, as ratios to the least work that could do the same
+	@cargo bench -q -p lazaret-attest --bench speed --bench memory
 
 demo: toolchain ## the whole story on this machine: attest, condemn, fence, evacuate (KEEP=1 leaves it up)
 	@/usr/bin/python3 -B tests/lab/demo

@@ -114,6 +114,10 @@ fn as_binary(text: &[u8]) -> Option<Vec<u8>> {
     let mut cursor = ImaList::new(text).cursor();
     let mut binary = Vec::new();
     while let Some(entry) = cursor.next_entry().ok()? {
+        // A binary list is known by its first entry's PCR; text may begin with one that no TPM has.
+        if entry.number == 0 && entry.pcr > 23 {
+            return None;
+        }
         let fields = entry.fields?;
         let kind: &[u8] = match (entry.template.name(), fields.kind) {
             (b"ima-ngv2" | b"ima-sigv2", DigestKind::Content) => b"ima:",
@@ -124,6 +128,8 @@ fn as_binary(text: &[u8]) -> Option<Vec<u8>> {
         let digest = sized_le32(&[kind, fields.algorithm, b":\0", fields.digest].concat());
         let path = sized_le32(&[fields.path, b"\0"].concat());
         let data = match entry.template.name() {
+            // The zeros behind its name are hashed, so one more or less is the same entry.
+            b"ima" if fields.path.ends_with(b"\0") => return None,
             b"ima" => {
                 let mut data = [fields.digest, fields.path].concat();
                 data.resize((fields.digest.len() + 256).max(data.len()), 0);
