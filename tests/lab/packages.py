@@ -11,7 +11,7 @@ from progress import LabError, say, together, took
 
 DEBIAN = """
 libtss2-dev libtss2-tcti-swtpm0 libtss2-tcti-device0 pkg-config gcc libc6-dev
-swtpm swtpm-tools tpm2-tools
+swtpm swtpm-tools tpm2-tools openssh-client
 mariadb-server mariadb-client rabbitmq-server
 openipmi ipmitool fence-agents
 postgresql

@@ -9,6 +9,7 @@ mod world;
 
 mod bad_input;
 mod enrolment;
+mod policies;
 mod response;
 mod rounds;
 mod verify;
