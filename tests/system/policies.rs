@@ -56,7 +56,7 @@ fn case_77_a_signed_policy_is_demanded_and_an_older_one_is_refused() {
     lab.set("appraisal", "signers", signers);
 
     let unsigned = lab.lazaret(&["verify-host", "cmp-1"]);
-    assert_eq!(unsigned.code, 65, "{}", unsigned.err);
+    assert_eq!(unsigned.code, 77, "{}", unsigned.err);
     assert!(unsigned.err.contains("ssh-keygen -Y sign"), "{}", unsigned.err);
 
     let policy = lab.path("golden/cmp-1.toml");
@@ -80,7 +80,7 @@ fn case_77_a_signed_policy_is_demanded_and_an_older_one_is_refused() {
     let changed = fs::read_to_string(&policy).expect("the policy") + "# and one comment\n";
     fs::write(&policy, changed).expect("the policy");
     let changed = lab.lazaret(&["verify-host", "cmp-1"]);
-    assert_eq!(changed.code, 65, "{}", changed.err);
+    assert_eq!(changed.code, 77, "{}", changed.err);
 
     // A list that was changed after the policy was signed is none either.
     sign(&lab, &policy, 4, &key);
