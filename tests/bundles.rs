@@ -20,6 +20,7 @@ use sha2::{Digest as _, Sha256};
 #[expect(
     dead_code,
     unused_imports,
+    unused_macros,
     reason = "the core's own forged host; not all of it is needed here"
 )]
 #[path = "../attest/tests/core/host.rs"]
