@@ -113,3 +113,30 @@ fn what_is_no_boot_log_ends_with_65_and_says_where_and_what_was_expected() {
     assert!(text(&missing.stderr).contains("/no/such/log"));
     assert_eq!(code(&run(&[])), 64);
 }
+
+#[test]
+fn a_full_disk_is_trouble_and_a_reader_that_went_away_is_not() {
+    let boot = typical_server().boot();
+    with(&boot.bytes(), |file| {
+        let to = |stdout: std::process::Stdio| {
+            Command::new(env!("CARGO_BIN_EXE_lazaret"))
+                .args(["inspect", "boot-log", file.to_str().unwrap()])
+                .stdout(stdout)
+                .stderr(std::process::Stdio::piped())
+                .spawn()
+                .expect("the program runs")
+        };
+        let full = std::fs::File::options().write(true).open("/dev/full").unwrap();
+        let output = to(full.into()).wait_with_output().unwrap();
+        assert_eq!(code(&output), 74);
+        assert!(
+            text(&output.stderr).contains("writing to standard output"),
+            "{}",
+            text(&output.stderr)
+        );
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        let output = to(writer.into()).wait_with_output().unwrap();
+        assert_eq!((code(&output), text(&output.stderr)), (0, String::new()));
+    });
+}

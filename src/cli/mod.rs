@@ -100,6 +100,8 @@ pub fn run() -> Exit {
         }
     };
     match runtime.block_on(line.command.run(&line.config)) {
+        // Half a report must not look like a whole one.
+        Ok(_) if out::lost() => Exit::Io,
         Ok(exit) => exit,
         Err(trouble) => tell(&trouble),
     }

@@ -2,16 +2,33 @@
 
 use std::{
     fs::{File, OpenOptions},
-    io::Write as _,
+    io::{ErrorKind, Write as _},
     path::Path,
+    sync::atomic::{AtomicBool, Ordering},
 };
 
 use super::exit::{Exit, Trouble};
 
-/// Writes to standard output. A reader that went away (`| head`) is not an error.
+/// Set when something that should have been printed was not.
+static LOST: AtomicBool = AtomicBool::new(false);
+
+/// Writes to standard output. A reader that went away (`| head`) is not an error; a full disk is, and is told by [`lost`].
 pub fn print(text: &str) {
     let mut out = std::io::stdout().lock();
-    let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Err(cause) if cause.kind() != ErrorKind::BrokenPipe => {
+            // Once is enough: what follows is lost likewise.
+            if !LOST.swap(true, Ordering::Relaxed) {
+                error(&format!("lazaret: writing to standard output: {cause}\n"));
+            }
+        }
+        Ok(()) | Err(_) => {}
+    }
+}
+
+/// Whether standard output is incomplete though its reader was there.
+pub fn lost() -> bool {
+    LOST.load(Ordering::Relaxed)
 }
 
 /// Writes to standard error.

@@ -123,14 +123,21 @@ fn layer(
     }
     joined.secure_boot = file.secure_boot.or(joined.secure_boot);
     joined.add(pcrs(here, &file.pcrs)?, boot_log(here, &file.boot_log)?);
+    let tables = boot_tables(here, &file)?;
+    let table = |of: &toml::Table| {
+        let boot = of.get("boot").and_then(toml::Value::as_table);
+        boot.cloned().unwrap_or_default()
+    };
     if let Some(rules) = &file.boot {
-        joined.boot(here, rules, None)?;
+        joined.boot(here, rules, &table(&tables))?;
     }
     for component in &file.component {
         joined.component(here, component, true, reading, files)?;
     }
     for (name, model) in &file.model {
-        joined.model(here, name, model, reading, files)?;
+        let own = tables.get("model").and_then(|models| models.get(name.get_ref()));
+        let boot = own.and_then(toml::Value::as_table).map(table).unwrap_or_default();
+        joined.model(here, name, model, &boot, reading, files)?;
     }
     if let Some(ima) = &file.ima {
         let lists = ima.get_ref().lists.as_ref();
@@ -144,6 +151,15 @@ fn layer(
         version: file.version,
         base: file.base,
     })
+}
+
+/// The file as tables, if it has rules for the boot: they were understood with their places, but joining them takes
+/// their keys.
+fn boot_tables(here: &Layer<'_>, file: &typed::File) -> Result<toml::Table, PolicyError> {
+    if file.boot.is_none() && file.model.values().all(|model| model.boot.is_none()) {
+        return Ok(toml::Table::new());
+    }
+    toml::from_str(here.text).map_err(|error| here.at(error.span().unwrap_or(0..0), error.message().trim()))
 }
 
 fn extend(

@@ -25,6 +25,9 @@ const MAX_FILES: usize = 256;
 /// Components of a policy: firmware, boot loader, kernel, and what else changes by itself.
 const MAX_COMPONENTS: usize = 64;
 
+/// Models of a policy. `lazaret policy check` reads it once for each.
+const MAX_MODELS: usize = 256;
+
 /// Patterns of one kind. Each is held against every file that no list explains.
 const MAX_PATTERNS: usize = 256;
 
@@ -86,10 +89,13 @@ impl Joined {
         &mut self,
         here: &Layer<'_>,
         rules: &Spanned<BootRules>,
-        model: Option<&str>,
+        table: &toml::Table,
     ) -> Result<(), PolicyError> {
         let at = |reason: &str| here.at(rules.span(), reason);
-        for (key, value) in &boot_table(here, rules, model)? {
+        if let Some(reason) = rules.get_ref().contradiction() {
+            return Err(at(reason));
+        }
+        for (key, value) in table {
             let value = match (DEMANDS.contains(&key.as_str()), self.boot.remove(key), value) {
                 (true, Some(toml::Value::Array(mut before)), toml::Value::Array(more)) => {
                     before.extend(more.iter().cloned());
@@ -366,6 +372,7 @@ impl Joined {
         here: &Layer<'_>,
         name: &Spanned<String>,
         typed: &typed::Model,
+        boot: &toml::Table,
         reading: &Reading<'_>,
         files: &mut dyn Files,
     ) -> Result<(), PolicyError> {
@@ -373,6 +380,9 @@ impl Joined {
         let common = self.files.len();
         let this = reading.model == Some(known.as_str());
         self.models.insert(known);
+        if self.models.len() > MAX_MODELS {
+            return Err(here.at(name.span(), format!("at most {MAX_MODELS} models")));
+        }
         let (pcrs, boot_log) = (pcrs(here, &typed.pcrs)?, boot_log(here, &typed.boot_log)?);
         let mut note = |what, values: &ByPcr| {
             for (bank, index) in values.keys() {
@@ -397,15 +407,15 @@ impl Joined {
             }
         }
         if let Some(rules) = &typed.boot {
-            for (key, _) in boot_table(here, rules, Some(name.get_ref()))? {
+            for key in boot.keys() {
                 let place = here.at(rules.span(), "");
-                self.boot_of_models.entry(key).or_insert(place);
+                self.boot_of_models.entry(key.clone()).or_insert(place);
             }
         }
         if this {
             self.add(pcrs, boot_log);
             if let Some(rules) = &typed.boot {
-                self.boot(here, rules, Some(name.get_ref()))?;
+                self.boot(here, rules, boot)?;
             }
             let lists = self.lists(here, &typed.lists, reading, files)?;
             self.lists.extend(lists);
@@ -414,27 +424,6 @@ impl Joined {
         self.files_of_model.extend(of_model);
         Ok(())
     }
-}
-
-/// The rules as a table, once they were understood with their places: joining needs them so.
-fn boot_table(
-    here: &Layer<'_>,
-    rules: &Spanned<BootRules>,
-    model: Option<&str>,
-) -> Result<toml::Table, PolicyError> {
-    let at = |reason: &str| here.at(rules.span(), reason);
-    if let Some(reason) = rules.get_ref().contradiction() {
-        return Err(at(reason));
-    }
-    let whole: toml::Table = toml::from_str(here.text).map_err(|error| at(error.message()))?;
-    let place = match model {
-        None => whole.get("boot"),
-        Some(model) => whole
-            .get("model")
-            .and_then(|models| models.get(model))
-            .and_then(|model| model.get("boot")),
-    };
-    Ok(place.and_then(toml::Value::as_table).cloned().unwrap_or_default())
 }
 
 /// For whom a policy is read, in words.

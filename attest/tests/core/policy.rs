@@ -246,6 +246,22 @@ fn a_host_without_model_is_not_spared_what_a_model_demands_of_the_boot() {
 }
 
 #[test]
+fn models_are_bounded_and_cost_their_own_length() {
+    let of = |models: usize| {
+        let models: String = (0..models)
+            .map(|i| format!("[model.m{i}.boot]\ndebug_mode = \"forbidden\"\n"))
+            .collect();
+        let toml = format!(
+            "name = \"x\"\nversion = 1\nsecure_boot = \"required\"\n[boot]\ndebug_mode = \"any\"\n{models}"
+        );
+        read(&toml, &Reading::default(), &[])
+    };
+    assert_eq!(of(256).unwrap().models().count(), 256);
+    let error = of(257).unwrap_err();
+    assert!(error.reason.contains("256 models"), "{error}");
+}
+
+#[test]
 fn policies_that_extend_each_other_end() {
     let extending =
         |name: &str| format!("name = \"x\"\nversion = 1\nsecure_boot = \"required\"\nextends = \"{name}\"\n");
