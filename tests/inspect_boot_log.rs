@@ -76,6 +76,8 @@ fn text_says_what_the_claims_are_worth_and_obeys_no_control_characters() {
         let shown = text(&output.stdout);
         for part in [
             "sha256:7 ",
+            "  0    PCR -  not extended     EV_NO_ACTION",
+            "EV_EFI_VARIABLE_DRIVER_CONFIG SecureBoot",
             "if a quote signs these PCR values",
             "Secure Boot          on",
             "kernel command line",

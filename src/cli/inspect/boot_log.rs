@@ -4,8 +4,9 @@ use std::fmt::Write as _;
 use std::path::PathBuf;
 
 use clap::Args;
-use lazaret_attest::boot_log::Inspection;
+use lazaret_attest::boot_log::{BootEvent, BootLog as Parsed, Inspection};
 use lazaret_attest::claims::{BootLogClaims, KeyStore, Measured, SeparatorState};
+use lazaret_attest::pcr::HashAlg;
 
 use super::file;
 use crate::cli::exit::{Exit, Trouble};
@@ -46,7 +47,10 @@ impl BootLog {
         if self.json {
             out::json(&found);
         } else {
-            out::print(&text(&found));
+            // The inspection read the same bytes, so they parse.
+            let log = Parsed::parse(&bytes);
+            let events = log.as_ref().map(Parsed::events).unwrap_or_default();
+            out::print(&text(&found, events));
         }
         Ok(Exit::Ok)
     }
@@ -54,10 +58,18 @@ impl BootLog {
 
 // Writing into a String cannot fail; the results of `write!` are dropped for that reason only.
 
-fn text(found: &Inspection) -> String {
+fn text(found: &Inspection, events: &[BootEvent<'_>]) -> String {
     let mut text = String::new();
     let claims = &found.claims.claims;
-    let _ = writeln!(text, "{} events\n", found.events);
+    let _ = writeln!(
+        text,
+        "{} events (their types and texts are what the log says; only digests are measured)",
+        found.events
+    );
+    for event in events {
+        line_of(&mut text, event);
+    }
+    text.push('\n');
     for (bank, values) in &found.pcrs {
         for (index, value) in values {
             let _ = writeln!(text, "{bank}:{index:<3} {value}");
@@ -74,6 +86,26 @@ fn text(found: &Inspection) -> String {
         let _ = writeln!(text, "  {}", out::plain(&finding.to_string()));
     }
     text
+}
+
+/// One event: its number, its PCR, the beginning of its digest in the strongest bank, what it says it is.
+fn line_of(text: &mut String, event: &BootEvent<'_>) {
+    let strongest = HashAlg::ALL.into_iter().rev().find_map(|bank| event.digest(bank));
+    let digest: String = match strongest.filter(|_| event.is_extended()) {
+        Some(digest) => hex::encode(digest).chars().take(16).collect(),
+        None => "not extended".to_owned(),
+    };
+    let pcr = if event.is_extended() {
+        event.pcr.to_string()
+    } else {
+        "-".to_owned()
+    };
+    let _ = writeln!(
+        text,
+        "  {:<4} PCR {pcr:<2} {digest:<16} {}",
+        event.number,
+        out::plain(&event.describe())
+    );
 }
 
 fn lines(text: &mut String, claims: &BootLogClaims) {
