@@ -21,7 +21,7 @@ macro_rules! codes {
         /// What kind of thing was found. The text form is stable.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
         pub enum Code {
-            $(#[doc = $meaning] #[serde(rename = $name)] $variant,)*
+            $(#[doc = concat!("`", $name, "`: [`Code::meaning`] says what it means.")] #[serde(rename = $name)] $variant,)*
         }
 
         impl Code {
