@@ -121,7 +121,7 @@ impl ImaEntry<'_> {
         }
     }
 
-    /// What it extends into a bank, as kernels do since 5.8; none where [`Self::digest`] has none.
+    /// What it extends into a bank, as kernels do since 5.8; none where `digest` has none.
     pub fn measured(&self, bank: HashAlg) -> Option<Vec<u8>> {
         if self.violation {
             return Some(vec![0xff; bank.digest_len()]);
