@@ -413,7 +413,7 @@ impl ImaReference {
         &self.policies
     }
 
-    /// How long, in seconds, the list may stay ahead of the quote; none: as long as it likes.
+    /// How long, in seconds, the list may stay ahead of the quote; none: an entry that was seen must be covered next time.
     pub fn lag_limit_s(&self) -> Option<u64> {
         self.lag_limit_s
     }
