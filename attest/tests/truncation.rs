@@ -117,16 +117,7 @@ fn a_prefix_of_a_boot_log_is_an_error_or_the_log_of_its_whole_events() {
 /// is missing, which is an error.
 #[test]
 fn a_prefix_of_an_ima_list_is_an_error_or_the_list_of_its_whole_entries() {
-    for template in [
-        Template::Ima,
-        Template::ImaNg,
-        Template::ImaSig,
-        Template::ImaBuf,
-        Template::ImaModsig,
-        Template::ImaNgv2,
-        Template::ImaSigv2,
-        Template::EvmSig,
-    ] {
+    for template in Template::ALL {
         let mut server = typical_server();
         server.ima.files = 6;
         server.ima.template = template;

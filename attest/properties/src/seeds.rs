@@ -121,20 +121,9 @@ fn boot_logs(scene: &Scene) -> Vec<Seed> {
     seeds
 }
 
-const TEMPLATES: [Template; 8] = [
-    Template::Ima,
-    Template::ImaNg,
-    Template::ImaSig,
-    Template::ImaBuf,
-    Template::ImaModsig,
-    Template::ImaNgv2,
-    Template::ImaSigv2,
-    Template::EvmSig,
-];
-
 fn lists(bytes: impl Fn(&List) -> Vec<u8>) -> Vec<Seed> {
     let mut seeds = vec![named("honest", bytes(&scene().ima))];
-    for template in TEMPLATES {
+    for template in Template::ALL {
         let mut list = List::new(template, Bank::Sha256, &scene().boot.pcrs());
         list.measure("/usr/bin/a file", b"a");
         list.violation("/var/log/x");

@@ -39,6 +39,18 @@ pub enum Template {
 }
 
 impl Template {
+    /// The kernel's own ones.
+    pub const ALL: [Self; 8] = [
+        Self::Ima,
+        Self::ImaNg,
+        Self::ImaSig,
+        Self::ImaBuf,
+        Self::ImaModsig,
+        Self::ImaNgv2,
+        Self::ImaSigv2,
+        Self::EvmSig,
+    ];
+
     /// The name in the lists.
     pub fn name(self) -> &'static str {
         match self {
