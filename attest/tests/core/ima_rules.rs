@@ -25,6 +25,8 @@ fn certificate(signer: &FileSigner, first_day: u8, days: u8) -> (String, Vec<u8>
 
 fn certificate_params(first_day: u8, days: u8) -> rcgen::CertificateParams {
     let mut params = rcgen::CertificateParams::default();
+    // Only then does rcgen write a key identifier.
+    params.is_ca = rcgen::IsCa::ExplicitNoCa;
     params.not_before = rcgen::date_time_ymd(2026, 6, first_day);
     params.not_after = rcgen::date_time_ymd(2026, 6, first_day + days);
     params.key_usages = vec![rcgen::KeyUsagePurpose::DigitalSignature];
