@@ -170,6 +170,11 @@ fn a_value_whose_time_is_over_or_has_not_come_never_passes_as_golden() {
                     result.findings
                 );
                 assert!(found(&result, code).contains("old"), "{:?}", result.findings);
+                let told = result.findings[0].expected.as_deref();
+                assert_eq!(
+                    told,
+                    Some("an alternative valid at 2026-06-01T00:00:00Z: new (always)")
+                );
             }
             None => expect(&result, Verdict::Affirming, &[]),
         }
@@ -318,6 +323,43 @@ fn an_alternative_is_judged_whole_even_where_each_value_has_a_valid_one() {
         Verdict::Warning,
         &[Code::GoldenValueExpired],
     );
+}
+
+/// Only files tell the component, and each round's slice holds one of them: what an earlier round saw still counts.
+#[test]
+fn files_of_two_alternatives_in_two_rounds_are_a_mixture() {
+    let toml = "name = \"x\"\nversion = 1\n[ima]\nlists = [\"base\"]\n[[component]]\nname = \"tool\"\n\
+        [[component.alternative]]\nname = \"1\"\nlists = [\"a1\", \"b1\"]\n\
+        [[component.alternative]]\nname = \"2\"\nlists = [\"a2\", \"b2\"]\n";
+    let mut host = host(OLD);
+    let base = host.captured().list;
+    let file = |name: &str| {
+        let digest = lazaret_forge::bank::Bank::Sha256.hash(&[name.as_bytes()]);
+        format!("{}  /opt/{}\n", hex::encode(digest), &name[..1])
+    };
+    let policy = Policy::parse(toml, &mut |name| {
+        Ok(if name == "base" { base.clone() } else { file(name) })
+    })
+    .unwrap();
+    host.ima.measure("/opt/a", b"a1");
+    let first = host.round(&policy);
+    expect(&first, Verdict::Affirming, &[]);
+    let history = first.history.unwrap();
+    let from = history.ima.as_ref().unwrap().entries;
+    for (content, mixed) in [("b1", false), ("b2", true)] {
+        let mut host = host.clone();
+        host.ima.measure("/opt/b", content.as_bytes());
+        let second = host.round_from(&policy, Some(&history), from);
+        if mixed {
+            expect(&second, Verdict::Warning, &[Code::ComponentMixed]);
+            assert_eq!(
+                found(&second, Code::ComponentMixed),
+                "what earlier rounds saw of 1 (always), but /opt/b of 2 (always)"
+            );
+        } else {
+            expect(&second, Verdict::Affirming, &[]);
+        }
+    }
 }
 
 /// An update as an operator makes it: capture the old host, add the new one, set the old values' end.

@@ -5,6 +5,7 @@ use lazaret_attest::policy::Policy;
 use lazaret_attest::reference::{Capture, capture};
 use lazaret_attest::verdict::Verdict;
 use lazaret_forge::bank::Bank;
+use lazaret_forge::bootlog::event::EventType;
 use lazaret_forge::bootlog::typical_server;
 use lazaret_forge::ima::{Entry, Template};
 
@@ -47,6 +48,166 @@ fn a_capture_is_the_same_each_time_and_its_host_affirms() {
             .list
             .lines()
             .all(|line| host.ima.digest_list().contains(line))
+    );
+}
+
+#[test]
+fn a_capture_says_beside_each_value_what_it_is() {
+    let mut host = Host::new();
+    let long = format!("a word of {}", "x".repeat(100));
+    let mut boot = host.boot.clone();
+    let exact = format!("exactly {}", "y".repeat(88));
+    boot.measure(5, EventType::EFI_ACTION, long.as_bytes());
+    boot.measure(5, EventType::EFI_ACTION, exact.as_bytes());
+    boot.measure(5, EventType::EFI_ACTION, b"\x01\x02 binary");
+    boot.measure(5, EventType::EFI_ACTION, b"a\0");
+    boot.measure(5, EventType::EFI_ACTION, b"a\0b\0");
+    // UTF-16, as firmware and the EFI stub log it.
+    boot.measure(5, EventType::EFI_ACTION, b"w\0i\0d\0e\0\0\0");
+    host.reboot(boot);
+    let text = host.captured().policy_toml;
+    let of_pcrs: Vec<(&str, &str)> = text
+        .lines()
+        .filter_map(|line| {
+            let (value, meaning) = line.split_once("\"]  # ")?;
+            Some((value.split_once(' ')?.0, meaning))
+        })
+        .collect();
+    assert_eq!(
+        of_pcrs,
+        [
+            ("0", "firmware code"),
+            ("1", "firmware settings, boot order"),
+            ("2", "option ROM code"),
+            ("3", "option ROM settings"),
+            ("4", "boot loader and boot attempts"),
+            ("5", "partition table, boot loader settings"),
+            ("6", "maker's own"),
+            ("7", "Secure Boot state and keys"),
+            ("8", "grub: commands, kernel command line"),
+            (
+                "9",
+                "files that grub read; the EFI stub's command line and initrd"
+            ),
+            ("14", "shim: machine owner's keys"),
+        ]
+    );
+    let of_5 = text.split_once("\n5 = [\n").unwrap().1.split_once(']').unwrap().0;
+    let what: Vec<&str> = of_5
+        .lines()
+        .map(|line| line.split_once(",  # ").unwrap().1)
+        .collect();
+    assert_eq!(
+        what,
+        [
+            "EV_SEPARATOR",
+            "EV_EFI_GPT_EVENT",
+            "EV_EFI_ACTION Exit Boot Services Invocation",
+            "EV_EFI_ACTION Exit Boot Services Returned with Success",
+            &format!("EV_EFI_ACTION {}...", &long[..96]),
+            &format!("EV_EFI_ACTION {exact}"),
+            "EV_EFI_ACTION",
+            "EV_EFI_ACTION a",
+            "EV_EFI_ACTION",
+            "EV_EFI_ACTION wide",
+        ]
+    );
+    assert!(text.contains("# EV_S_CRTM_VERSION 2.19.1\n"), "{text}");
+    assert!(
+        !text.contains("violations") && !text.contains("left out"),
+        "{text}"
+    );
+    assert!(!text.contains("[pcrs.sha1]"), "{text}");
+}
+
+#[test]
+fn a_capture_counts_what_it_cannot_hold() {
+    let mut host = Host::new();
+    host.ima.violation("/var/log/x");
+    host.ima.violation("/var/log/x");
+    let mut elsewhere = Entry::new(host.ima.template, Bank::Sha256, "/elsewhere", vec![1; 32]);
+    elsewhere.pcr = 11;
+    host.ima.entries.insert(4, elsewhere);
+    let text = host.captured().policy_toml;
+    assert!(text.contains("\n# 12 digests of files"), "{text}");
+    assert!(text.contains("\n# 2 violations (files"), "{text}");
+    assert!(text.contains("\n# 1 entries were left out"), "{text}");
+}
+
+#[test]
+fn a_capture_holds_what_was_quoted_and_no_other_part() {
+    let mut host = Host::new();
+    host.selection = "sha256:0,7";
+    let boot_only = host.captured();
+    assert!(!boot_only.policy_toml.contains("[ima]") && boot_only.list.is_empty());
+    host.selection = "sha256:10";
+    let ima_only = host.captured();
+    assert!(!ima_only.policy_toml.contains("[pcrs") && ima_only.list.lines().count() == 12);
+    host.selection = "sha1:0,7";
+    let weak = host.captured();
+    assert!(
+        weak.policy_toml.contains("[pcrs.sha1]\n0 = [") && weak.policy_toml.contains("[boot_log.sha1]"),
+        "{}",
+        weak.policy_toml
+    );
+    host.selection = "sha256:0,7,10";
+    host.covered = Some(0);
+    let behind = host.captured();
+    assert!(!behind.policy_toml.contains("[ima]"), "{}", behind.policy_toml);
+    assert_eq!((behind.uncovered, behind.list.as_str()), (13, ""));
+}
+
+#[test]
+fn a_file_that_no_list_can_hold_is_told_with_what_is_wrong_with_it() {
+    let told = |entry: Entry| {
+        let mut host = Host::new();
+        host.ima.push(entry);
+        let challenge = host.challenge(0);
+        let evidence = host.answer(&challenge);
+        let key = host.key();
+        let from = Capture {
+            evidence: &evidence,
+            challenge: &challenge,
+            key: &key,
+            policy_name: "x",
+            list_name: "x.sha256",
+        };
+        let findings = capture(&from).unwrap_err();
+        let all: Vec<_> = findings
+            .into_iter()
+            .map(|finding| (finding.code, finding.subject, finding.expected, finding.found))
+            .collect();
+        all
+    };
+    let some = |text: &str| Some(text.to_owned());
+    let weak = Entry::new(Template::ImaNg, Bank::Sha1, "/usr/bin/weak", vec![1; 20]);
+    assert_eq!(
+        told(weak),
+        [(
+            Code::ImaAlgorithmUnsuitable,
+            "/usr/bin/weak".to_owned(),
+            some("sha256, sha384 or sha512"),
+            some("sha1")
+        )]
+    );
+    let tree = Entry {
+        verity: true,
+        ..Entry::new(Template::ImaNgv2, Bank::Sha256, "/usr/bin/tree", vec![1; 32])
+    };
+    assert_eq!(
+        told(tree),
+        [(
+            Code::ImaDigestKind,
+            "/usr/bin/tree".to_owned(),
+            some("a digest of the file's content"),
+            None
+        )]
+    );
+    let nameless = Entry::new(Template::ImaNg, Bank::Sha256, "", vec![1; 32]);
+    let expected = some("a path in UTF-8, as a list can hold it");
+    assert_eq!(
+        told(nameless),
+        [(Code::ImaFileUnknown, String::new(), expected, None)]
     );
 }
 

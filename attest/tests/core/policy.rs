@@ -56,6 +56,7 @@ fn a_model_adds_values_and_none_can_be_left_out() {
     let one = read(&toml, &for_model("r750"), &[]).unwrap();
     let two = read(&toml, &for_model("r650"), &[]).unwrap();
     assert_eq!((pcrs(&one), pcrs(&two)), (vec![0, 7], vec![0, 7]));
+    assert_eq!((one.model(), two.model()), (Some("r750"), Some("r650")));
     assert_ne!(one.digest(), two.digest(), "each model is a policy of its own");
     assert_eq!(one.content_digest(), two.content_digest());
     assert_eq!(one.models().collect::<Vec<_>>(), ["r650", "r750"]);
