@@ -233,6 +233,14 @@ fn case_07_wrong_or_missing_usages_are_refused() {
         "keyAgreement",
     );
     lacks(verdict_on(|p| p.key_usages.clear()), "keyAgreement");
+    // An RSA key decrypts, which is another usage.
+    let root = Authority::root("maker root");
+    let ek = KeyPair::generate_for(&rcgen::PKCS_RSA_SHA256).unwrap();
+    for usage in [KeyUsagePurpose::KeyAgreement, KeyUsagePurpose::DigitalSignature] {
+        let certificate = root.sign(&ek_params(usage), &ek);
+        let found = EndorsedKey::open(&certificate, &public_of(&ek), &roots(&[&root]), NOW);
+        lacks(found, "keyEncipherment");
+    }
     let authority = verdict_on(|p| p.is_ca = IsCa::Ca(BasicConstraints::Unconstrained)).unwrap_err();
     assert!(matches!(authority, EndorsementError::IsAuthority { .. }));
 }

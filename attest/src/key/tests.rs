@@ -207,6 +207,11 @@ fn case_26_a_key_that_signs_with_sha1_or_without_a_scheme_of_its_own_is_refused(
             "{scheme:x?}"
         );
     }
+    for (signer, hash) in [(Signer::p256(), 4), (Signer::p384(), 4)] {
+        let mut draft = signer.draft();
+        draft.scheme = vec![0x00, 0x18, 0x00, hash];
+        assert!(matches!(attestation(&draft), Err(KeyError::Scheme { .. })));
+    }
     let mut none = Signer::p256().draft();
     none.scheme = NULL.to_vec();
     assert!(matches!(attestation(&none), Err(KeyError::Scheme { .. })));
@@ -222,6 +227,30 @@ fn case_26_a_key_that_signs_with_sha1_or_without_a_scheme_of_its_own_is_refused(
     );
     let text = attestation(&pss).unwrap_err().to_string();
     assert!(text.contains("RSAPSS"), "{text}");
+}
+
+#[test]
+fn a_modulus_of_another_length_than_declared_is_told_with_both() {
+    let mut draft = Signer::rsa().draft();
+    draft.rest[..2].copy_from_slice(&3072_u16.to_be_bytes());
+    let found = attestation(&draft).unwrap_err();
+    assert!(
+        matches!(
+            found,
+            KeyError::Length {
+                declared: 384,
+                found: 256,
+                ..
+            }
+        ),
+        "{found}"
+    );
+}
+
+#[test]
+fn keys_are_equal_by_their_public_area() {
+    assert_eq!(Signer::p256().key(), Signer::p256().key());
+    assert_ne!(Signer::p256().key(), Signer::p384().key());
 }
 
 #[test]

@@ -242,6 +242,7 @@ mod tests {
     fn text_and_wire_forms_go_there_and_back() {
         let selection: Selection = "sha256:0,1,2,16,23+sha1:10".parse().unwrap();
         assert_eq!(selection.to_string(), "sha256:0,1,2,16,23+sha1:10");
+        assert_eq!(String::from(selection.clone()), "sha256:0,1,2,16,23+sha1:10");
         let bytes = selection.to_bytes();
         assert_eq!(bytes, [0, 0, 0, 2, 0, 0x0b, 3, 7, 0, 0x81, 0, 4, 3, 0, 4, 0]);
         assert_eq!(read(&bytes), Ok(selection.clone()));

@@ -70,6 +70,90 @@ fn case_07_authorities_signed_by_sha1_count_only_where_they_are_listed_and_are_s
 }
 
 #[test]
+fn an_authority_signed_by_sha1_stands_for_itself_only_while_its_issuer_is_not_listed() {
+    let ek = maker!("between-ek.pem");
+    let standings = |files: &[(&str, &[u8])]| {
+        let looked = seen(ek, files);
+        assert_eq!(looked.ended, Ok(()));
+        let anchors = looked.chain.iter().map(|link| link.standing == Standing::Anchor);
+        anchors.collect::<Vec<_>>()
+    };
+    assert_eq!(standings(&[maker!("between.pem")]), [false, true]);
+    assert_eq!(
+        standings(&[maker!("between.pem"), maker!("above.pem")]),
+        [false, false, true]
+    );
+    // A list of roots says nothing of authorities that did not sign it.
+    assert_eq!(
+        standings(&[maker!("between.pem"), maker!("root.pem")]),
+        [false, true]
+    );
+}
+
+#[test]
+fn an_ek_certificate_signed_by_sha1_counts_where_the_operator_listed_it() {
+    let listed = seen(
+        maker!("ek-sha1.pem"),
+        &[maker!("ca.pem"), maker!("root.pem"), maker!("ek-sha1.pem")],
+    );
+    assert_eq!(listed.ended, Ok(()));
+}
+
+#[test]
+fn signatures_with_sha512_are_verified_by_every_algorithm() {
+    for (ek, root, name) in [
+        (maker!("between-ek.pem"), maker!("between.pem"), "RSA with sha512"),
+        (maker!("ec-ek.pem"), maker!("ec.pem"), "ECDSA with sha512"),
+        (
+            maker!("pss512-ek.pem"),
+            maker!("pss512.pem"),
+            "RSA-PSS with sha512",
+        ),
+    ] {
+        let found = seen(ek, &[root]);
+        assert_eq!(found.ended, Ok(()), "{name}");
+        assert_eq!(found.chain[0].signed_by, name);
+        let der = pem_contents(ek.1);
+        let mut changed = der.clone();
+        let last = changed.len() - 1;
+        changed[last] ^= 1;
+        let changed = seen(("changed", &changed), &[root]);
+        assert!(
+            matches!(changed.ended, Err(Error::SignatureInvalid { .. })),
+            "{name}"
+        );
+    }
+    // The operator vouches for an authority that signed itself by ECDSA with SHA-1, as for one by RSA.
+    let weak = seen(maker!("ec-ek.pem"), &[maker!("ec-sha1.pem")]);
+    assert_eq!(weak.ended, Ok(()));
+    assert_eq!(weak.chain[1].signed_by, "ECDSA with sha1");
+}
+
+#[test]
+fn padding_behind_a_certificate_may_fill_it_to_the_largest_size_and_no_further() {
+    let roots = [maker!("ca.pem"), maker!("root.pem")];
+    let padded = |length: usize| {
+        let mut der = pem_contents(maker!("ek.pem").1);
+        der.resize(length, 0xff);
+        look("padded", &der, &self::roots(&roots), LATER).map(|looked| looked.ended)
+    };
+    assert_eq!(padded(16 * 1024), Ok(Ok(())));
+    let error = padded(16 * 1024 + 1).unwrap_err().to_string();
+    assert!(
+        error.contains("16385 bytes are more than any certificate has"),
+        "{error}"
+    );
+}
+
+#[test]
+fn roots_count_their_certificates_and_lists() {
+    let some = roots(&[maker!("pss.pem"), maker!("root.pem"), maker!("crl-plain.pem")]);
+    assert_eq!((some.len(), some.lists(), some.is_empty()), (2, 1, false));
+    let none = roots(&[]);
+    assert_eq!((none.len(), none.lists(), none.is_empty()), (0, 0, true));
+}
+
+#[test]
 fn a_missing_intermediate_is_named_with_the_address_that_the_certificate_gives() {
     let error = seen(maker!("ek.pem"), &[maker!("root.pem")]).ended.unwrap_err();
     let text = error.to_string();

@@ -242,3 +242,96 @@ fn a_certificate_that_does_not_parse_is_told_where() {
         "the parser reads on; the frame is not canonical"
     );
 }
+
+/// A list written by hand: DER as in RFC 5280, 5.1, with these extensions of its own and of its only entry.
+fn by_hand(authority: &Authority, name: &str, extensions: &[&[u8]], of_entry: &[&[u8]]) -> Vec<u8> {
+    use crate::key::{der, der_integer};
+    use rcgen::SigningKey;
+    const SEQUENCE: u8 = 0x30;
+    let time = |text: &[u8]| der(0x17, &[text]);
+    let ecdsa_with_sha256 = der(
+        SEQUENCE,
+        &[&[0x06, 0x08, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x04, 0x03, 0x02]],
+    );
+    let common_name = der(
+        SEQUENCE,
+        &[&[0x06, 0x03, 0x55, 0x04, 0x03], &der(0x0c, &[name.as_bytes()])],
+    );
+    let issuer = der(SEQUENCE, &[&der(0x31, &[&common_name])]);
+    let of_entry = match of_entry {
+        [] => Vec::new(),
+        some => der(SEQUENCE, some),
+    };
+    let entry = der(
+        SEQUENCE,
+        &[&der_integer(&[9]), &time(b"260203000000Z"), &of_entry],
+    );
+    let own = match extensions {
+        [] => Vec::new(),
+        some => der(0xa0, &[&der(SEQUENCE, some)]),
+    };
+    let signed = der(
+        SEQUENCE,
+        &[
+            &der_integer(&[1]),
+            &ecdsa_with_sha256,
+            &issuer,
+            &time(b"260101000000Z"),
+            &time(b"270101000000Z"),
+            &der(SEQUENCE, &[&entry]),
+            &own,
+        ],
+    );
+    let signature = authority.key.sign(&signed).unwrap();
+    der(
+        SEQUENCE,
+        &[&signed, &ecdsa_with_sha256, &der(0x03, &[&[0][..], &signature])],
+    )
+}
+
+/// 1.2.3.4, or the issuer of an entry of an indirect list (2.5.29.29), both with an empty SEQUENCE.
+fn extension(oid: &[u8], critical: bool) -> Vec<u8> {
+    use crate::key::der;
+    let critical: &[u8] = if critical { &[0x01, 0x01, 0xff] } else { &[] };
+    der(
+        0x30,
+        &[&der(0x06, &[oid]), critical, &der(0x04, &[&[0x30, 0x00]])],
+    )
+}
+
+const UNKNOWN: &[u8] = &[0x2a, 0x03, 0x04];
+const CERTIFICATE_ISSUER: &[u8] = &[0x55, 0x1d, 0x1d];
+
+#[test]
+fn a_list_that_names_its_issuer_by_name_alone_counts_and_one_of_another_name_does_not() {
+    let made = maker_with_lists();
+    let list = by_hand(&made.1, "maker CA", &[], &[]);
+    let revoked = open_with(&[("by name", list)], &made).unwrap_err();
+    assert!(matches!(revoked, EndorsementError::Revoked { .. }), "{revoked}");
+    let foreign = by_hand(&made.1, "maker root", &[], &[]);
+    let error = open_with(&[("by name", foreign)], &made).unwrap_err();
+    assert!(
+        matches!(&error, EndorsementError::RevocationList { reason, .. } if reason.contains("CN=maker root")),
+        "{error}"
+    );
+}
+
+#[test]
+fn what_a_list_says_beyond_what_is_known_here_counts_only_where_it_is_critical() {
+    let made = maker_with_lists();
+    let refused = |extensions: &[&[u8]], of_entry: &[&[u8]]| {
+        let list = by_hand(&made.1, "maker CA", extensions, of_entry);
+        match open_with(&[("list", list)], &made).unwrap_err() {
+            EndorsementError::RevocationList { reason, .. } => Some(reason),
+            EndorsementError::Revoked { .. } => None,
+            other => panic!("{other}"),
+        }
+    };
+    let (harmless, critical) = (extension(UNKNOWN, false), extension(UNKNOWN, true));
+    assert_eq!(refused(&[&harmless], &[]), None);
+    assert_eq!(refused(&[], &[&harmless]), None);
+    assert!(refused(&[&critical], &[]).unwrap().contains("1.2.3.4"));
+    assert!(refused(&[], &[&critical]).unwrap().contains("1.2.3.4"));
+    let of_another = extension(CERTIFICATE_ISSUER, true);
+    assert!(refused(&[], &[&of_another]).unwrap().contains("2.5.29.29"));
+}

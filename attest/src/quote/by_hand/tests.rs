@@ -133,6 +133,37 @@ fn what_has_not_the_form_of_what_it_should_be_is_malformed_with_its_place() {
 }
 
 #[test]
+fn bytes_that_are_no_quote_are_told_by_their_mark_and_their_kind() {
+    let raw = draft().bytes();
+    let key = Signer::p256().draft().bytes();
+    let reason = |raw: &[u8]| {
+        let signature = Signer::p256().sign(raw);
+        look(&key, raw, &signature, &nonce(), None).map_err(|error| error.reason)
+    };
+    let with = |at: usize, bytes: &[u8], end: usize| {
+        let mut raw = raw[..end].to_vec();
+        raw[at..at + bytes.len()].copy_from_slice(bytes);
+        raw
+    };
+    let cut = raw.len() - 1;
+    let told = reason(&with(0, b"text", cut)).unwrap_err();
+    assert_eq!(
+        told,
+        "at byte 0: expected the TPM's own mark 0xff544347, found 0x74657874"
+    );
+    let told = reason(&with(4, &[0, 1], cut)).unwrap_err();
+    assert_eq!(told, "at byte 4: expected a quote's tag 0x8018, found 0x0001");
+    // Another attestation whose beginning is whole is one, whatever stands behind; its mark and its kind are told.
+    let other = reason(&with(4, &[0x80, 0x17], cut)).unwrap();
+    assert!(other.ended.is_err());
+    let told = reason(&raw[..cut]).unwrap_err();
+    assert!(
+        !told.contains("mark") && !told.contains("tag") && told.contains("at byte "),
+        "{told}"
+    );
+}
+
+#[test]
 fn bare_numbers_are_held_to_the_same_strength_and_kind() {
     let raw = draft().bytes();
     let signature = Signer::p256().sign(&raw);
