@@ -5,7 +5,9 @@ use lazaret_attest::claims::{BootLogClaims, Handover, SeparatorState};
 use lazaret_attest::finding::Code;
 use lazaret_attest::verdict::Verdict;
 use lazaret_forge::bank::Bank;
-use lazaret_forge::bootlog::data::{EFI_GLOBAL, SHIM_LOCK, efi_variable};
+use lazaret_forge::bootlog::data::{
+    EFI_GLOBAL, EFI_IMAGE_SECURITY, Out, SHIM_LOCK, efi_variable, load_option,
+};
 use lazaret_forge::bootlog::event::{Event, EventType, Measured};
 use lazaret_forge::bootlog::modern::announce;
 use lazaret_forge::bootlog::{BootLog, typical_server};
@@ -362,4 +364,214 @@ fn a_text_behind_the_separator_says_nothing_of_secure_boot() {
     let found = claims(&boot);
     assert_eq!(found.secure_boot, lazaret_attest::claims::SecureBoot::Unproven);
     assert!(found.db.is_none() && found.pk.is_none());
+}
+
+#[test]
+fn an_authority_is_the_certificate_or_the_digest_without_its_owner() {
+    let owner = [0x11; 16];
+    let der = [&[0x30, 0x82][..], &[0x22; 40]].concat();
+    let twice = [&[0x30, 0x82][..], &[0x22; 14], &der].concat();
+    let hash = [0x33; 32].to_vec();
+    let with_owner = |entry: &[u8]| [&owner[..], entry].concat();
+    for (guid, name, value, content) in [
+        (EFI_IMAGE_SECURITY, "db", with_owner(&der), &der),
+        (EFI_IMAGE_SECURITY, "db", with_owner(&hash), &hash),
+        (SHIM_LOCK, "MokListRT", with_owner(&der), &der),
+        (SHIM_LOCK, "Shim", der.clone(), &der),
+        (SHIM_LOCK, "Shim", twice.clone(), &twice),
+        (SHIM_LOCK, "Shim", hash.clone(), &hash),
+        (SHIM_LOCK, "Shim", vec![0x44; 5], &vec![0x44; 5]),
+    ] {
+        let mut boot = typical_server().boot();
+        let data = efi_variable(guid, name, &value);
+        boot.measure(7, EventType::EFI_VARIABLE_AUTHORITY, &data);
+        let found = claims(&boot).authorities.listed.pop().unwrap();
+        assert_eq!(found.variable, name);
+        assert_eq!(
+            found.sha256,
+            hex::encode(Bank::Sha256.hash(&[content])),
+            "{name} {value:?}"
+        );
+    }
+}
+
+#[test]
+fn a_key_store_is_a_list_of_whole_entries_of_the_right_size() {
+    // EFI_CERT_SHA256_GUID and EFI_CERT_X509_GUID.
+    let (sha256, x509) = (
+        "c1c41626-504c-4092-aca9-41f936934328",
+        "a5c059a1-94e4-4aa7-87b5-ab155c2bf072",
+    );
+    let list = |kind: &str, entry: u32, bytes: u32| {
+        let mut out = Out::new();
+        out.guid(kind).u32(28 + bytes).u32(0).u32(entry);
+        out.raw(&vec![7; usize::try_from(bytes).unwrap()]);
+        out.into_bytes()
+    };
+    for (value, counted) in [
+        (list(sha256, 48, 96), (0, 2, 0)),
+        (list(x509, 50, 50), (1, 0, 0)),
+        (list(OTHER, 20, 60), (0, 0, 3)),
+        ([list(sha256, 48, 48), list(x509, 17, 17)].concat(), (1, 1, 0)),
+        (Vec::new(), (0, 0, 0)),
+        // Not a digest's size, less than an owner, half an entry.
+        (list(sha256, 40, 80), (0, 0, 0)),
+        (list(x509, 8, 16), (0, 0, 0)),
+        (list(x509, 20, 30), (0, 0, 0)),
+    ] {
+        let mut boot = typical_server().boot();
+        let dbx = boot
+            .events
+            .iter()
+            .position(|event| event.pcr == 7 && event.data.get(32..37) == Some(b"d\0b\0x"))
+            .unwrap();
+        boot.events[dbx].data = efi_variable(EFI_IMAGE_SECURITY, "dbx", &value);
+        let dbx = claims(&boot).dbx.unwrap();
+        assert_eq!((dbx.certificates, dbx.hashes, dbx.others), counted, "{value:?}");
+        assert_eq!(dbx.image_digests.len(), usize::try_from(counted.1).unwrap());
+    }
+}
+
+/// A kind of entry that nobody knows.
+const OTHER: &str = "12345678-1234-1234-1234-123456789abc";
+
+#[test]
+fn a_boot_entry_has_a_description_and_a_device_path() {
+    let entries = |value: &[u8]| {
+        let mut boot = BootLog::new(&[Bank::Sha256]);
+        boot.measure(
+            1,
+            EventType::EFI_VARIABLE_BOOT,
+            &efi_variable(EFI_GLOBAL, "Boot0000", value),
+        );
+        claims(&boot).boot_entries.listed
+    };
+    let path = [4, 4, 4, 0];
+    let whole = load_option("debian", &path);
+    assert_eq!(entries(&whole), ["debian"]);
+    assert_eq!(
+        entries(&[whole.clone(), vec![1, 2]].concat()),
+        ["debian"],
+        "and optional data"
+    );
+    let none: [&str; 0] = [];
+    assert_eq!(entries(&whole[..whole.len() - 1]), none, "a path that is cut");
+    assert_eq!(entries(&load_option("", &path)), none);
+    assert_eq!(entries(&load_option("debian", &[])), none);
+}
+
+#[test]
+fn what_is_measured_whole_explains_itself_in_pcr_7() {
+    let off = lazaret_attest::claims::Fact::Off;
+    let debug = |boot: &BootLog| claims(boot).debug_mode;
+    let mut boot = typical_server().boot();
+    boot.insert_before(
+        Event::of(7, EventType::POST_CODE, &[1, 2, 0xff, 3]),
+        is_separator(7),
+    );
+    assert_eq!(debug(&boot), off, "bytes of the firmware's own");
+    let word = Event {
+        measured: Measured::Content(b"UEFI Debug Mode".to_vec()),
+        ..Event::of(7, EventType::EFI_ACTION, b"UEFI Debug Mode\0")
+    };
+    boot.insert_before(word, is_separator(7));
+    assert_eq!(debug(&boot), lazaret_attest::claims::Fact::On);
+}
+
+#[test]
+fn more_authorities_than_are_looked_at_leave_nothing_told_of_what_is_missing() {
+    let mut boot = typical_server().boot();
+    let off = lazaret_attest::claims::Fact::Off;
+    let data = efi_variable(SHIM_LOCK, "Shim", &[0x44; 5]);
+    for _ in 0..254 {
+        boot.measure(7, EventType::EFI_VARIABLE_AUTHORITY, &data);
+    }
+    assert_eq!(
+        (claims(&boot).debug_mode, claims(&boot).authorities.count()),
+        (off, 256)
+    );
+    boot.measure(7, EventType::EFI_VARIABLE_AUTHORITY, &data);
+    let unproven = lazaret_attest::claims::Fact::Unproven;
+    assert_eq!(
+        (claims(&boot).debug_mode, claims(&boot).authorities.count()),
+        (unproven, 256)
+    );
+}
+
+#[test]
+fn secure_boot_that_is_off_is_so_only_where_the_register_was_closed() {
+    let mut server = typical_server();
+    server.secure_boot = false;
+    let mut boot = server.boot();
+    use lazaret_attest::claims::SecureBoot::{Off, Unproven};
+    assert_eq!(claims(&boot).secure_boot, Off);
+    boot.events
+        .retain(|event| event.pcr != 7 || event.data != SEPARATOR);
+    assert_eq!(claims(&boot).secure_boot, Unproven);
+}
+
+#[test]
+fn an_sbat_level_is_a_plain_text_that_begins_as_one() {
+    let level = |text: &str| {
+        let mut boot = typical_server().boot();
+        let at = boot
+            .events
+            .iter()
+            .position(|event| {
+                event.pcr == 7 && String::from_utf8_lossy(&event.data).contains("S\0b\0a\0t\0L\0")
+            })
+            .unwrap();
+        boot.events[at].data = efi_variable(SHIM_LOCK, "SbatLevel", text.as_bytes());
+        claims(&boot).sbat_level
+    };
+    for good in ["sbat,1,2025\nshim,4\n", "sbat,1,A Name\nshim,4\n"] {
+        assert_eq!(level(good).as_deref(), Some(good));
+    }
+    assert_eq!(level("sbat,1\0").as_deref(), Some("sbat,1"));
+    for bad in ["sbat,1\tshim,4", "shim,4\n", "sbat,1\u{1b}[2J", "", "sbat"] {
+        assert_eq!(level(bad), None, "{bad:?}");
+    }
+}
+
+#[test]
+fn a_stored_text_is_cut_behind_its_bound_and_at_a_character() {
+    let any = policy("name = \"x\"\nversion = 1\nsecure_boot = \"required\"", "");
+    let mut host = Host::new();
+    let mut boot = typical_server().boot();
+    let (whole, longer) = ("w".repeat(128), "l".repeat(129));
+    boot.measure(6, EventType::EFI_ACTION, whole.as_bytes());
+    boot.measure(6, EventType::EFI_ACTION, longer.as_bytes());
+    host.reboot(boot);
+    let actions = host.round(&any).claims.boot_log.unwrap().actions.listed;
+    assert_eq!(actions[3..], [whole, format!("{}...", "l".repeat(128))]);
+}
+
+#[test]
+fn a_log_of_one_bank_leads_nowhere_in_another_and_nothing_is_missing() {
+    let mut boot = typical_server().boot();
+    boot.form = lazaret_forge::bootlog::LogForm::Sha1Only;
+    let found = inspected(&boot);
+    assert_eq!(
+        found.pcrs.keys().copied().collect::<Vec<_>>(),
+        [lazaret_attest::pcr::HashAlg::Sha1]
+    );
+    assert!(found.findings.is_empty(), "{:?}", found.findings);
+}
+
+#[test]
+fn digests_for_the_events_of_a_register_that_was_not_quoted_are_missing_evidence() {
+    let mut host = Host::new();
+    let digests: Vec<String> = measured_in(&host.boot, 3)
+        .iter()
+        .map(|event| hex::encode(&event.digests(&[Bank::Sha256])[&Bank::Sha256]))
+        .collect();
+    let golden = policy(
+        &format!("name = \"x\"\nversion = 1\n[boot_log.sha256]\n3 = {digests:?}\n"),
+        "",
+    );
+    expect(&host.round(&golden), Verdict::Affirming, &[]);
+    host.selection = "sha256:7,10";
+    let result = host.round(&golden);
+    expect(&result, Verdict::Indeterminate, &[Code::PcrNotQuoted]);
+    assert_eq!(result.findings[0].subject, "PCR sha256:3");
 }

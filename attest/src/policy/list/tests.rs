@@ -37,6 +37,69 @@ fn a_file_is_found_by_path_algorithm_and_digest() {
     assert_eq!(list.digests_of(b"/a").count(), 3);
 }
 
+/// Two paths whose hashes agree in every bit that a list of one or two looks at.
+fn alike() -> (String, String) {
+    let mut seen = std::collections::HashMap::new();
+    for number in 0_u32.. {
+        let path = format!("/{number}");
+        let hash = PathHash::of(path.as_bytes());
+        let (tag, start) = (hash.0 >> 32, hash.0 & 3);
+        if let Some(other) = seen.insert((tag, start), path.clone()) {
+            return (other, path);
+        }
+    }
+    unreachable!("32 bits agree after some hundred thousand paths")
+}
+
+#[test]
+fn paths_whose_hashes_agree_are_told_apart() {
+    let (one, other) = alike();
+    let digest = "ab".repeat(32);
+    let alone = list(format!("{digest}  {one}\n"));
+    assert_eq!(
+        find(&alone, one.as_bytes(), HashAlg::Sha256, &[0xab; 32]),
+        Lookup::Golden
+    );
+    assert_eq!(
+        find(&alone, other.as_bytes(), HashAlg::Sha256, &[0xab; 32]),
+        Lookup::Unlisted
+    );
+    let both = list(format!("{digest}  {one}\n{digest}  {other}\n"));
+    assert_eq!(both.len(), 2);
+    for path in [one, other] {
+        assert_eq!(
+            find(&both, path.as_bytes(), HashAlg::Sha256, &[0xab; 32]),
+            Lookup::Golden
+        );
+    }
+}
+
+#[test]
+fn a_path_is_one_path_with_and_without_escapes() {
+    let digest = "ab".repeat(32);
+    let twice = list(format!("{digest}  /a\\b\n\\{digest}  /a\\\\b\n{digest}  /ab\n"));
+    assert_eq!(twice.len(), 2);
+    assert_eq!(twice.digests_of(b"/a\\b").count(), 1);
+    let other = list(format!("{digest}  /a\\n\n\\{digest}  /a\\n\n"));
+    assert_eq!(other.len(), 2, "a letter, and a newline");
+}
+
+#[test]
+fn a_list_tells_its_memory_and_has_a_bound() {
+    let text = "ab".repeat(32) + "  /a\n";
+    let some = list(&text);
+    assert!(some.memory() > text.len() && some.memory() < text.len() + 1000);
+    assert_eq!(some.text(), text.as_bytes());
+    let comment = |length: usize| DigestList::parse(vec![b'#'; length]);
+    assert!(comment(MAX_LIST).is_ok());
+    assert!(
+        comment(MAX_LIST + 1)
+            .unwrap_err()
+            .reason
+            .contains("is larger than")
+    );
+}
+
 #[test]
 fn what_sha256sum_would_not_write_is_told_with_its_line() {
     let good = "ab".repeat(32);

@@ -162,12 +162,22 @@ fn a_line_that_is_not_understood_is_told_and_never_passed_over() {
     let dead = key.replace("ssh-ed25519", "ssh-rsa");
     for (line, says) in [
         ("ops".to_owned(), "ssh-keygen(1)"),
-        (format!("ops cert-authority {key}"), "cert-authority"),
+        (
+            format!("ops cert-authority {key}"),
+            "certificates are not supported",
+        ),
         (format!("ops no-such {key}"), "no-such"),
         (format!("ops valid-before=\"20260101\" {key}"), "with Z"),
         (format!("ops valid-before=\"20261301Z\" {key}"), "with Z"),
         (format!("ops valid-before=\"20260230Z\" {key}"), "with Z"),
+        (format!("ops valid-before=\"20260101000061Z\" {key}"), "with Z"),
+        (format!("ops valid-before=\"202601010060Z\" {key}"), "with Z"),
+        (format!("ops valid-before=\"202601012400Z\" {key}"), "with Z"),
+        (format!("ops valid-before=\"2026010x0000Z\" {key}"), "with Z"),
+        (format!("ops valid-before=\"2026010100Z\" {key}"), "with Z"),
         (format!("ops namespaces=\"!file\" {key}"), "namespaces"),
+        (format!("ops namespaces=\"fil?\" {key}"), "namespaces"),
+        (format!("ops namespaces=\"file,,git\" {key}"), "namespaces"),
         (format!("ops namespaces=\"file {key}"), "quotation"),
         (format!("ops {rsa1024}"), "1024 bits"),
         (format!("ops {dead}"), "the line says ssh-rsa"),
@@ -179,6 +189,20 @@ fn a_line_that_is_not_understood_is_told_and_never_passed_over() {
         assert!(error.reason.contains(says), "{line}: {error}");
     }
     assert!(Signers::parse("# nobody\n").is_err());
+    let leap = format!("ops valid-before=\"20261231235960Z\" {key}\nops {key}\n");
+    let two = signers(&leap);
+    assert_eq!((two.len(), two.is_empty()), (2, false));
+    let filled = |length: usize| {
+        let line = format!("ops {key}\n");
+        Signers::parse(&format!("{line}{}", "#".repeat(length - line.len()))).map(|found| found.len())
+    };
+    assert_eq!(filled(1024 * 1024), Ok(1));
+    assert!(
+        filled(1024 * 1024 + 1)
+            .unwrap_err()
+            .reason
+            .contains("larger than")
+    );
 }
 
 /// SSH's form of fields.
