@@ -180,11 +180,6 @@ fn phases_to(log: &BootLog<'_>, bank: HashAlg, index: u8, signed: &[u8]) -> Opti
 }
 
 impl<'a> ReplayedBootLog<'a> {
-    /// Every event, proven or not.
-    pub fn all_events(&self) -> &[BootEvent<'a>] {
-        self.log.events()
-    }
-
     /// The events whose digests the quoted value of a PCR proves; none if that PCR was not quoted.
     pub fn events_of(&self, bank: HashAlg, index: u8) -> impl Iterator<Item = &BootEvent<'a>> {
         let proven = self.covers(bank, index);

@@ -85,7 +85,10 @@ fn a_genuine_quote_of_each_kind_of_key_proves_its_pcrs() {
         let raw = Draft { digest, ..draft() }.bytes();
         let quote = VerifiedQuote::open(&raw, &signer.sign(&raw), &signer.key()).unwrap();
         let values = values();
-        let quoted = quote.answers(&challenge()).unwrap().with_pcrs(&values).unwrap();
+        assert_eq!(quote.firmware_version(), 7);
+        let answered = quote.answers(&challenge()).unwrap();
+        assert_eq!(answered.firmware_version(), 7);
+        let quoted = answered.with_pcrs(&values).unwrap();
         assert_eq!(quoted.value(HashAlg::Sha256, 7), Some(&[7; 32][..]));
         assert_eq!(quoted.value(HashAlg::Sha1, 7), None);
         assert_eq!(quoted.values(), values);

@@ -57,6 +57,40 @@ fn a_bare_key_vouches_for_digests_of_every_strong_hash_and_of_no_weak_one() {
     }
     let weak = run(Bank::Sha1, signer.file(Bank::Sha1, b"x"));
     expect(&weak, Verdict::Contraindicated, &[Code::ImaSignatureRefused]);
+    let found = weak.findings[0].found.clone().unwrap();
+    assert!(found.contains("another algorithm (sha1)"), "{found}");
+}
+
+#[test]
+fn a_key_counts_from_its_certificates_first_second_to_its_last() {
+    let signer = FileSigner::p256().unwrap();
+    let key = rcgen::KeyPair::try_from(signer.pkcs8()).unwrap();
+    let mut params = rcgen::CertificateParams::default();
+    params.key_usages = vec![rcgen::KeyUsagePurpose::DigitalSignature];
+    params.not_before = rcgen::date_time_ymd(2026, 6, 2);
+    params.not_after = rcgen::date_time_ymd(2026, 6, 4);
+    let keyring = params.self_signed(&key).unwrap().pem();
+    let (first, last) = (crate::host::NOW + 86_400, crate::host::NOW + 3 * 86_400);
+    for (now, good) in [(first - 1, false), (first, true), (last, true), (last + 1, false)] {
+        let mut host = Host::new();
+        host.now = now;
+        let policy = rules(&host, &keyring);
+        host.ima
+            .push(signed(Bank::Sha256, signer.file(Bank::Sha256, b"x")));
+        let verdict = host.round(&policy).verdict;
+        assert_eq!(verdict == Verdict::Affirming, good, "{now}");
+    }
+}
+
+#[test]
+fn the_text_of_a_key_has_its_padding_and_no_more() {
+    let text = bare(&FileSigner::p256().unwrap());
+    assert!(text.contains("==\n"), "{text}");
+    assert!(Keyring::parse("k", &text).is_ok());
+    for (from, to) in [("==", ""), ("==", "="), ("==", "======"), ("==", "==AA")] {
+        let error = Keyring::parse("k", &text.replace(from, to)).unwrap_err();
+        assert!(error.reason.contains("no base64"), "{to}: {error}");
+    }
 }
 
 #[test]

@@ -258,6 +258,56 @@ fn an_rsa_signature_may_use_sha_256_but_not_sha_1() {
 }
 
 #[test]
+fn a_key_on_a_curve_names_the_curve_and_gives_the_whole_point() {
+    let kind: &[u8] = b"ecdsa-sha2-nistp256";
+    let whole = [&[4][..], &[1; 64]].concat();
+    let read = |curve: &[u8], point: &[u8]| key::Key::parse(&fields(&[kind, curve, point])).is_ok();
+    assert!(read(b"nistp256", &whole));
+    assert!(!read(b"nistp384", &whole));
+    assert!(!read(b"nistp256", &whole[..64]));
+    assert!(!read(b"nistp256", &[whole.as_slice(), &[1]].concat()));
+    assert!(!read(b"nistp256", &[&[2][..], &[1; 64]].concat()));
+}
+
+/// RFC 4251, 5: a number has a leading zero where it would be negative without, and nowhere else.
+#[test]
+fn a_number_of_a_signature_has_one_form() {
+    let random = SystemRandom::new();
+    let pkcs8 = EcdsaKeyPair::generate_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, &random).unwrap();
+    let pair = EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, pkcs8.as_ref()).unwrap();
+    let kind: &[u8] = b"ecdsa-sha2-nistp256";
+    let blob = fields(&[kind, b"nistp256", pair.public_key().as_ref()]);
+    let allowed = allowing("ecdsa-sha2-nistp256", &blob);
+    let (mut high, mut low) = (false, false);
+    while !(high && low) {
+        let good = |number: &[u8]| [&[0_u8][..usize::from(number[0] >> 7)], number].concat();
+        let seen = std::cell::Cell::new(None);
+        let signed = |change: &dyn Fn(&[u8]) -> Vec<u8>| {
+            let text = envelope(&blob, |bytes| {
+                let raw = pair.sign(&random, bytes).unwrap();
+                let (r, s) = raw.as_ref().split_at(32);
+                // Leading zeros are another story.
+                seen.set((r[0] != 0 && s[0] != 0).then_some(r[0] >= 0x80));
+                fields(&[kind, &fields(&[&change(r), &good(s)])])
+            });
+            allowed.verify(MESSAGE, &text, NOW).is_ok()
+        };
+        assert!(signed(&good) || seen.get().is_none());
+        // With the high bit and no zero before it; without the high bit and with a zero.
+        let wrong = |number: &[u8]| match number[0] >= 0x80 {
+            true => number.to_vec(),
+            false => [&[0][..], number].concat(),
+        };
+        assert!(!signed(&wrong) || seen.get().is_none(), "{seen:?}");
+        match seen.get() {
+            Some(true) => high = true,
+            Some(false) => low = true,
+            None => {}
+        }
+    }
+}
+
+#[test]
 fn a_security_key_signs_when_it_is_touched() {
     let random = SystemRandom::new();
     let application = b"ssh:lazaret";
