@@ -8,6 +8,7 @@
     clippy::expect_used
 )]
 
+mod digits;
 pub mod reader;
 
 pub mod challenge;

@@ -379,6 +379,11 @@ impl ImaReference {
         self.lists.iter().map(|held| &held.list)
     }
 
+    /// Has the processor fetch what [`Standing::file`](component::Standing::file) will read of these paths.
+    pub(crate) fn fetch(&self, hashes: &[PathHash]) {
+        self.lists.iter().for_each(|held| held.list.fetch(hashes));
+    }
+
     /// Whether a list that is valid always has this file.
     pub(crate) fn always(&self, path: &[u8], algorithm: HashAlg, digest: &[u8]) -> bool {
         let hash = PathHash::of(path);

@@ -10,7 +10,7 @@ use crate::ima::{
     ReplayedImaLog, SignedDigest, Subject,
 };
 use crate::pcr::HashAlg;
-use crate::policy::{ImaReference, Judgement, Policy, Standing};
+use crate::policy::{ImaReference, Judgement, PathHash, Policy, Standing};
 use crate::quote::QuotedPcrs;
 use crate::result::SeenKeys;
 
@@ -54,7 +54,18 @@ pub(crate) fn ima(
         },
         beyond_the_first: false,
     };
-    log.each_covered(&mut |number, entry| walk.entry(number, entry, quoted));
+    let mut hashes = Vec::new();
+    log.each_block(&mut |block| {
+        let path = |entry: &ImaEntry<'_>| PathHash::of(entry.fields.map_or(&[][..], |fields| fields.path));
+        hashes.clear();
+        hashes.extend(block.iter().map(|(_, entry)| path(entry)));
+        if let Some(reference) = walk.reference {
+            reference.fetch(&hashes);
+        }
+        for ((number, entry), hash) in block.iter().zip(&hashes) {
+            walk.entry(*number, entry, *hash, quoted);
+        }
+    });
     walk.finish()
 }
 
@@ -109,7 +120,7 @@ struct Walk<'w, 's, 'p> {
 }
 
 impl Walk<'_, '_, '_> {
-    fn entry(&mut self, number: u64, entry: &ImaEntry<'_>, quoted: &QuotedPcrs) {
+    fn entry(&mut self, number: u64, entry: &ImaEntry<'_>, hash: PathHash, quoted: &QuotedPcrs) {
         let reference = self.reference;
         if entry.pcr != u32::from(IMA_PCR) {
             if reference.is_some() {
@@ -160,9 +171,9 @@ impl Walk<'_, '_, '_> {
                 if reference.is_some() {
                     self.data(Code::ImaDataNotGolden, number, fields);
                 }
-                self.file(number, fields);
+                self.file(number, fields, hash);
             }
-            Subject::File => self.file(number, fields),
+            Subject::File => self.file(number, fields, hash),
             Subject::Violation | Subject::Unknown => {}
         }
     }
@@ -239,7 +250,7 @@ impl Walk<'_, '_, '_> {
         }
     }
 
-    fn file(&mut self, number: u64, fields: &Fields<'_>) {
+    fn file(&mut self, number: u64, fields: &Fields<'_>, hash: PathHash) {
         let Some(reference) = self.reference else { return };
         // A digest of another kind is compared with none of the list's: it has no algorithm there.
         let algorithm = match fields.kind {
@@ -248,7 +259,7 @@ impl Walk<'_, '_, '_> {
         };
         let judgement = self
             .standing
-            .file(reference, fields.path, algorithm, fields.digest);
+            .file(reference, hash, fields.path, algorithm, fields.digest);
         if matches!(judgement, Judgement::Golden | Judgement::Excluded) {
             return;
         }
@@ -306,9 +317,13 @@ impl Walk<'_, '_, '_> {
             (Some(_), None) => false,
             (None, _) => fields.kind == DigestKind::Content,
         };
-        let judgement = self
-            .standing
-            .file(reference, fields.path, fields.algorithm, fields.digest);
+        let judgement = self.standing.file(
+            reference,
+            PathHash::of(fields.path),
+            fields.path,
+            fields.algorithm,
+            fields.digest,
+        );
         of_its_data && matches!(judgement, Judgement::Golden | Judgement::Excluded)
     }
 

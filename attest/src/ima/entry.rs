@@ -75,10 +75,6 @@ pub struct Fields<'a> {
     pub signature: &'a [u8],
     /// The data itself, where the template has it: a key, a command line, critical data.
     pub buffer: Option<&'a [u8]>,
-    /// A signature appended to the file.
-    pub appended: Option<Appended<'a>>,
-    /// The file's metadata.
-    pub metadata: Option<Metadata<'a>>,
 }
 
 /// One entry.
@@ -101,7 +97,54 @@ pub struct ImaEntry<'a> {
     pub fields: Option<Fields<'a>>,
 }
 
-impl ImaEntry<'_> {
+impl<'a> ImaEntry<'a> {
+    /// A signature appended to the file, of an entry that is understood.
+    pub fn appended(&self) -> Option<Appended<'a>> {
+        let mut appended = Appended {
+            algorithm: &[],
+            digest: &[],
+            signature: &[],
+        };
+        self.each_field(|field, value| match field {
+            Field::DigestModsig => (appended.algorithm, appended.digest) = split_digest(value),
+            Field::Modsig => appended.signature = value,
+            _ => {}
+        });
+        (!appended.signature.is_empty()).then_some(appended)
+    }
+
+    /// The file's metadata, of an entry that is understood.
+    pub fn metadata(&self) -> Option<Metadata<'a>> {
+        let mut metadata = Metadata::default();
+        let number = |value: &[u8]| value.try_into().ok().map(u32::from_le_bytes);
+        self.each_field(|field, value| match field {
+            Field::EvmSignature => metadata.signature = value,
+            Field::XattrNames => metadata.xattr_names = value.strip_suffix(b"\0").unwrap_or(value),
+            Field::XattrLengths => metadata.xattr_lengths = value,
+            Field::XattrValues => metadata.xattr_values = value,
+            Field::Uid => metadata.uid = number(value),
+            Field::Gid => metadata.gid = number(value),
+            Field::Mode => metadata.mode = value.try_into().ok().map(u16::from_le_bytes),
+            _ => {}
+        });
+        (metadata != Metadata::default()).then_some(metadata)
+    }
+
+    /// The fields once more, for what few ask for.
+    fn each_field(&self, mut look: impl FnMut(Field, &'a [u8])) {
+        let (Some(data), Some(_), false) = (self.data, self.fields, self.template.is_old()) else {
+            return;
+        };
+        let mut reader = Reader::new(data);
+        for field in self.template.fields() {
+            // They were read before, so none fails.
+            let Ok(value) = field.take(&mut reader) else {
+                return;
+            };
+            look(field, value);
+        }
+    }
+
     /// The digest of its template data, for a violation as well; none if a text list does not tell (an unknown template,
     /// in a bank other than the printed digest's).
     pub(super) fn digest(&self, bank: HashAlg) -> Option<Digest> {
@@ -148,27 +191,13 @@ pub(super) fn fields<'a>(
         }));
     }
     let (mut found, mut named, mut digested) = (nameless(&[]), false, false);
-    let mut appended = Appended {
-        algorithm: &[],
-        digest: &[],
-        signature: &[],
-    };
-    let mut metadata = Metadata::default();
     for field in template.fields() {
+        let value = field.take(&mut reader)?;
         match field {
-            Field::Digest => {
-                let digest = reader.sized_u32_le(MAX_DIGEST, "the file's digest")?;
-                (found.algorithm, found.digest) = (weak_algorithm(digest), digest);
-                digested = true;
-            }
-            Field::DigestNg => {
-                let digest = reader.sized_u32_le(MAX_DIGEST, "the file's digest")?;
-                (found.algorithm, found.digest) = split_digest(digest);
-                digested = true;
-            }
+            Field::Digest => (found.algorithm, found.digest) = (weak_algorithm(value), value),
+            Field::DigestNg => (found.algorithm, found.digest) = split_digest(value),
             Field::DigestNgV2 => {
-                let digest = reader.sized_u32_le(MAX_DIGEST, "the file's digest")?;
-                let (front, digest) = split_digest(digest);
+                let (front, digest) = split_digest(value);
                 let (kind, algorithm) = split_once(front, b':').unwrap_or((&[], front));
                 found.kind = match kind {
                     b"ima" => DigestKind::Content,
@@ -176,51 +205,51 @@ pub(super) fn fields<'a>(
                     _ => DigestKind::Unknown,
                 };
                 (found.algorithm, found.digest) = (algorithm, digest);
-                digested = true;
             }
-            Field::Name | Field::NameNg => {
-                let path = reader.sized_u32_le(MAX_PATH, "the file's path")?;
-                found.path = path.strip_suffix(b"\0").unwrap_or(path);
-                named = true;
-            }
-            Field::Signature => {
-                found.signature = reader.sized_u32_le(MAX_ATTRIBUTES, "the file's signature")?;
-            }
-            Field::Buffer => found.buffer = Some(reader.sized_u32_le(MAX_DATA, "the measured data")?),
-            Field::DigestModsig => {
-                let digest = reader.sized_u32_le(MAX_DIGEST, "the digest without the appended signature")?;
-                (appended.algorithm, appended.digest) = split_digest(digest);
-            }
-            Field::Modsig => {
-                appended.signature = reader.sized_u32_le(MAX_DATA, "the appended signature")?;
-            }
-            Field::EvmSignature => {
-                metadata.signature = reader.sized_u32_le(MAX_ATTRIBUTES, "the EVM signature")?;
-            }
-            Field::XattrNames => {
-                let names = reader.sized_u32_le(MAX_ATTRIBUTES, "the names of extended attributes")?;
-                metadata.xattr_names = names.strip_suffix(b"\0").unwrap_or(names);
-            }
-            Field::XattrLengths => {
-                metadata.xattr_lengths =
-                    reader.sized_u32_le(MAX_ATTRIBUTES, "the lengths of extended attributes")?;
-            }
-            Field::XattrValues => {
-                metadata.xattr_values =
-                    reader.sized_u32_le(MAX_ATTRIBUTES, "the values of extended attributes")?;
-            }
-            Field::Uid => metadata.uid = number(&mut reader, "the file's owner")?.map(u32::from_le_bytes),
-            Field::Gid => metadata.gid = number(&mut reader, "the file's group")?.map(u32::from_le_bytes),
-            Field::Mode => metadata.mode = number(&mut reader, "the file's mode")?.map(u16::from_le_bytes),
+            Field::Name | Field::NameNg => found.path = value.strip_suffix(b"\0").unwrap_or(value),
+            Field::Signature => found.signature = value,
+            Field::Buffer => found.buffer = Some(value),
+            // Told by `appended` and `metadata`.
+            Field::DigestModsig
+            | Field::Modsig
+            | Field::EvmSignature
+            | Field::XattrNames
+            | Field::XattrLengths
+            | Field::XattrValues
+            | Field::Uid
+            | Field::Gid
+            | Field::Mode => {}
         }
+        named |= field.is_name();
+        digested |= matches!(field, Field::Digest | Field::DigestNg | Field::DigestNgV2);
     }
     if !template.is_known() {
         return Ok(None);
     }
     reader.finish("the entry's template data")?;
-    found.appended = (!appended.signature.is_empty()).then_some(appended);
-    found.metadata = (metadata != Metadata::default()).then_some(metadata);
     Ok((named && digested).then_some(found))
+}
+
+impl Field {
+    /// A field's bytes, from behind their length.
+    fn take<'a>(self, reader: &mut Reader<'a>) -> Result<&'a [u8], ReadError> {
+        let (limit, expected) = match self {
+            Self::Digest | Self::DigestNg | Self::DigestNgV2 => (MAX_DIGEST, "the file's digest"),
+            Self::Name | Self::NameNg => (MAX_PATH, "the file's path"),
+            Self::Signature => (MAX_ATTRIBUTES, "the file's signature"),
+            Self::Buffer => (MAX_DATA, "the measured data"),
+            Self::DigestModsig => (MAX_DIGEST, "the digest without the appended signature"),
+            Self::Modsig => (MAX_DATA, "the appended signature"),
+            Self::EvmSignature => (MAX_ATTRIBUTES, "the EVM signature"),
+            Self::XattrNames => (MAX_ATTRIBUTES, "the names of extended attributes"),
+            Self::XattrLengths => (MAX_ATTRIBUTES, "the lengths of extended attributes"),
+            Self::XattrValues => (MAX_ATTRIBUTES, "the values of extended attributes"),
+            Self::Uid => return number::<4>(reader, "the file's owner"),
+            Self::Gid => return number::<4>(reader, "the file's group"),
+            Self::Mode => return number::<2>(reader, "the file's mode"),
+        };
+        reader.sized_u32_le(limit, expected)
+    }
 }
 
 /// The template digest of a violation.
@@ -236,8 +265,6 @@ fn nameless(path: &[u8]) -> Fields<'_> {
         path,
         signature: &[],
         buffer: None,
-        appended: None,
-        metadata: None,
     }
 }
 
@@ -257,16 +284,16 @@ pub(super) fn old_digest_len(reader: &Reader<'_>) -> usize {
 }
 
 /// A number of an inode: of its own size, or absent where the kernel had no file.
-fn number<const N: usize>(
-    reader: &mut Reader<'_>,
+fn number<'a, const N: usize>(
+    reader: &mut Reader<'a>,
     expected: &'static str,
-) -> Result<Option<[u8; N]>, ReadError> {
+) -> Result<&'a [u8], ReadError> {
     let size = reader.count_u32_le(N, expected)?;
     let mut inner = reader.sub(size, expected)?;
     if inner.is_empty() {
-        return Ok(None);
+        return Ok(&[]);
     }
-    inner.array(expected).map(Some)
+    inner.take(N, expected)
 }
 
 fn weak_algorithm(digest: &[u8]) -> &'static [u8] {

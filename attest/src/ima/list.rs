@@ -104,7 +104,22 @@ impl<'a> ImaList<'a> {
             printed: self.printed,
             number: 0,
             line: 1,
-            scratch: Vec::new(),
+            binary: Vec::new(),
+            kept: 0,
+        }
+    }
+
+    /// Reads entries once more that a cursor read before.
+    pub(super) fn again<'k>(&'k self, kept: &'k Kept) -> Again<'k> {
+        let bytes = match self.form {
+            Form::Text => &kept.binary,
+            Form::Binary | Form::BigEndian => self.bytes.get(kept.offset..).unwrap_or_default(),
+        };
+        Again {
+            reader: Reader::new(bytes),
+            form: self.form,
+            printed: self.printed,
+            number: kept.number,
         }
     }
 }
@@ -155,7 +170,10 @@ pub struct Cursor<'a> {
     printed: usize,
     number: u64,
     line: u64,
-    scratch: Vec<u8>,
+    /// What entries of a text list were turned into: those that are kept, and the last one.
+    binary: Vec<u8>,
+    /// How much of it is kept.
+    kept: usize,
 }
 
 impl Cursor<'_> {
@@ -170,33 +188,108 @@ impl Cursor<'_> {
         let number = self.number;
         self.number = self.number.saturating_add(1);
         match self.form {
-            Form::Binary => binary(&mut self.reader, number, self.printed).map_err(|source| ImaError::Read {
-                entry: number,
-                source,
-            }),
-            Form::Text => {
-                let (start, line) = (self.reader.offset(), self.line);
-                text::entry(&mut self.reader, number, &mut self.line, &mut self.scratch).map_err(|wrong| {
-                    ImaError::Line {
-                        entry: number,
-                        line,
-                        offset: start.saturating_add(wrong.at),
-                        expected: wrong.expected,
-                    }
-                })
-            }
+            Form::Binary => match binary(&mut self.reader, number, self.printed, false) {
+                Ok(entry) => Ok(Some(entry)),
+                Err(source) => Err(ImaError::Read {
+                    entry: number,
+                    source,
+                }),
+            },
+            Form::Text => self.text(number),
             Form::BigEndian => Err(ImaError::BigEndian),
         }
-        .map(Some)
+    }
+
+    fn text(&mut self, number: u64) -> Result<Option<ImaEntry<'_>>, ImaError> {
+        let (start, line) = (self.reader.offset(), self.line);
+        let wrong = |wrong: text::Wrong| ImaError::Line {
+            entry: number,
+            line,
+            offset: start.saturating_add(wrong.at),
+            expected: wrong.expected,
+        };
+        self.binary.truncate(self.kept);
+        let fields = text::convert(&mut self.reader, self.printed, &mut self.line, &mut self.binary);
+        let at = fields.map_err(wrong)?;
+        let mut reader = Reader::new(self.binary.get(self.kept..).unwrap_or_default());
+        match binary(&mut reader, number, self.printed, true) {
+            Ok(entry) if reader.is_empty() => Ok(Some(entry)),
+            _ => Err(wrong(text::Wrong {
+                at,
+                expected: text::TOO_LONG,
+            })),
+        }
     }
 
     /// Bytes that were read so far.
     pub fn offset(&self) -> usize {
         self.reader.offset()
     }
+
+    /// From here on entries can be kept, to be read [`again`](ImaList::again).
+    pub(super) fn keeper(mut self) -> (Self, Kept) {
+        let kept = Kept {
+            offset: self.reader.offset(),
+            number: self.number,
+            binary: Vec::new(),
+        };
+        if self.form == Form::Text {
+            // A text is longer than what it was printed from by a quarter, unless most of its fields are empty.
+            let text = self.reader.remaining();
+            self.binary = Vec::with_capacity(text.saturating_sub(text / 8));
+        }
+        self.kept = 0;
+        (self, kept)
+    }
+
+    /// Keeps the last entry that was read.
+    pub(super) fn keep(&mut self) {
+        self.kept = self.binary.len();
+    }
+
+    /// Ends the reading.
+    pub(super) fn into_kept(mut self, kept: &mut Kept) {
+        self.binary.truncate(self.kept);
+        kept.binary = self.binary;
+    }
 }
 
-fn binary<'a>(reader: &mut Reader<'a>, number: u64, printed: usize) -> Result<ImaEntry<'a>, ReadError> {
+/// Entries that a cursor read and kept, beginning at one place of the list.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Kept {
+    /// The first one: bytes from the list's start.
+    offset: usize,
+    /// The first one: entries from the list's start.
+    number: u64,
+    /// What a text list's entries were turned into.
+    binary: Vec<u8>,
+}
+
+/// Reads entries that were read before, so that nothing can fail. Several can be held at a time.
+pub(super) struct Again<'k> {
+    reader: Reader<'k>,
+    form: Form,
+    printed: usize,
+    number: u64,
+}
+
+impl<'k> Iterator for Again<'k> {
+    type Item = ImaEntry<'k>;
+
+    fn next(&mut self) -> Option<ImaEntry<'k>> {
+        let number = self.number;
+        self.number = number.saturating_add(1);
+        binary(&mut self.reader, number, self.printed, self.form == Form::Text).ok()
+    }
+}
+
+/// `converted`: it was made of a text entry, which does not tell an unknown template's data.
+fn binary<'a>(
+    reader: &mut Reader<'a>,
+    number: u64,
+    printed: usize,
+    converted: bool,
+) -> Result<ImaEntry<'a>, ReadError> {
     let pcr = reader.u32_le("the PCR index")?;
     let printed = reader.take(printed, "the template digest")?;
     let template = Template::of(reader.sized_u32_le(MAX_TEMPLATE_NAME, "the template's name")?);
@@ -218,7 +311,7 @@ fn binary<'a>(reader: &mut Reader<'a>, number: u64, printed: usize) -> Result<Im
         template,
         violation: entry::is_zero(printed),
         printed,
-        data: Some(inner.rest()),
+        data: (!converted || template.is_known()).then(|| inner.rest()),
         fields,
     })
 }

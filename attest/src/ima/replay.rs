@@ -3,7 +3,7 @@
 use super::bank::{Extended, Measured, Running};
 use super::boot_aggregate::BOOT_AGGREGATE;
 use super::entry::ImaEntry;
-use super::list::{Cursor, ImaError, ImaList};
+use super::list::{Cursor, ImaError, ImaList, Kept};
 use crate::pcr::{self, HashAlg, PcrValue};
 use crate::quote::QuotedPcrs;
 
@@ -77,8 +77,8 @@ pub struct ReplayedImaLog<'a> {
     listed: u64,
     pcr10: Vec<PcrValue>,
     by_sha1_alone: bool,
-    /// The slice's bytes up to its first entry, where a head was skipped.
-    skipped: u64,
+    /// Where the covered entries of the slice are.
+    kept: Kept,
     last_entry: [u8; 32],
 }
 
@@ -128,7 +128,7 @@ impl<'a> ImaList<'a> {
         let Some(covered) = walk.covered else {
             return Err(signed.mismatch(&native, &walk));
         };
-        Ok(self.proven(start, &signed, &walk, covered, by_sha1_alone))
+        Ok(self.proven(start, &signed, walk, covered, by_sha1_alone))
     }
 
     /// The same for a list whose head the kernel trimmed, at a place that nobody told: the entries behind the one that the
@@ -154,8 +154,7 @@ impl<'a> ImaList<'a> {
                 let mut running = signed.running(&[Extended::Native]);
                 let walk = self.walk(cursor.clone(), &mut running, &signed.banks(), start)?;
                 if let Some(covered) = walk.covered {
-                    let log = self.proven(start, &signed, &walk, covered, by_sha1_alone);
-                    return Ok(ReplayedImaLog { skipped, ..log });
+                    return Ok(self.proven(start, &signed, walk, covered, by_sha1_alone));
                 }
                 mismatch.get_or_insert_with(|| signed.mismatch(&running, &walk));
             }
@@ -190,7 +189,7 @@ impl<'a> ImaList<'a> {
         self,
         start: &Start,
         signed: &Signed<'_>,
-        walk: &Walk,
+        walk: Walk,
         covered: u64,
         by_sha1_alone: bool,
     ) -> ReplayedImaLog<'a> {
@@ -202,7 +201,7 @@ impl<'a> ImaList<'a> {
             listed: start.entries.saturating_add(walk.listed.max(covered)),
             pcr10: signed.0.iter().map(|(value, _)| (*value).clone()).collect(),
             by_sha1_alone,
-            skipped: 0,
+            kept: walk.kept,
             last_entry: walk.last_entry,
         }
     }
@@ -211,7 +210,7 @@ impl<'a> ImaList<'a> {
     /// parses as well.
     fn walk(
         &self,
-        mut cursor: Cursor<'_>,
+        cursor: Cursor<'_>,
         running: &mut [Running<'_>],
         banks: &[HashAlg],
         start: &Start,
@@ -223,7 +222,9 @@ impl<'a> ImaList<'a> {
                     .any(|running| running.bank == *bank && running.is_there())
             })
         };
+        let (mut cursor, kept) = cursor.keeper();
         let mut walk = Walk {
+            kept,
             covered: there(running).then_some(0),
             read: 0,
             listed: 0,
@@ -231,11 +232,15 @@ impl<'a> ImaList<'a> {
         };
         while let Some(entry) = cursor.next_entry()? {
             walk.read = walk.read.saturating_add(1);
-            if entry.pcr != u32::from(IMA_PCR) {
+            let extends = entry.pcr == u32::from(IMA_PCR);
+            if extends {
+                walk.listed = walk.read;
+            }
+            if walk.covered.is_some() {
                 continue;
             }
-            walk.listed = walk.read;
-            if walk.covered.is_some() {
+            if !extends {
+                cursor.keep();
                 continue;
             }
             let mut measured = Measured::new(&entry);
@@ -252,13 +257,17 @@ impl<'a> ImaList<'a> {
             if walk.covered.is_some() {
                 walk.last_entry = fingerprint(&entry);
             }
+            cursor.keep();
         }
+        cursor.into_kept(&mut walk.kept);
         Ok(walk)
     }
 }
 
 /// How far a walk came.
 struct Walk {
+    /// The entries up to there.
+    kept: Kept,
     /// Entries up to where every bank was as signed.
     covered: Option<u64>,
     /// Entries in the slice.
@@ -325,6 +334,12 @@ impl<'q> Signed<'q> {
 /// Places where a trimmed list may go on: the kernel lists an entry once (its hash table), but for violations.
 const MAX_PLACES: usize = 8;
 
+/// An entry with its number, counted from the list's start.
+pub(crate) type Numbered<'e> = (u64, ImaEntry<'e>);
+
+/// Entries of a block: enough to wait once for all of them, and few enough to stay in the first cache.
+const BLOCK: usize = 32;
+
 /// What an entry is known by in a checkpoint.
 fn fingerprint(entry: &ImaEntry<'_>) -> [u8; 32] {
     pcr::sha256(&[entry.data.unwrap_or(entry.printed)])
@@ -370,16 +385,21 @@ impl ReplayedImaLog<'_> {
     /// Calls `look` for every covered entry of the slice, with its number counted from the list's start. Entries for
     /// other PCRs lie among them; PCR 10 does not prove those.
     pub fn each_covered(&self, look: &mut dyn FnMut(u64, &ImaEntry<'_>)) {
-        let mut cursor = self.list.cursor();
-        for _ in 0..self.skipped {
-            // The list was read to its end before, so this neither fails nor ends early.
-            let Ok(Some(_)) = cursor.next_entry() else { return };
-        }
-        for number in self.first..self.covered {
-            let Ok(Some(entry)) = cursor.next_entry() else {
+        self.each_block(&mut |block| block.iter().for_each(|(number, entry)| look(*number, entry)));
+    }
+
+    /// The same, some of them at a time and in their order: what one needs from a memory far away can be fetched together
+    /// with what the others need.
+    pub(crate) fn each_block(&self, look: &mut dyn FnMut(&[Numbered<'_>])) {
+        let mut entries = (self.first..self.covered).zip(self.list.again(&self.kept));
+        let mut block = Vec::with_capacity(BLOCK);
+        loop {
+            block.extend(entries.by_ref().take(BLOCK));
+            if block.is_empty() {
                 return;
-            };
-            look(number, &entry);
+            }
+            look(&block);
+            block.clear();
         }
     }
 }

@@ -347,9 +347,7 @@ impl ListedEntry {
             signature: fields
                 .and_then(|fields| FileSignature::parse(fields.signature).ok())
                 .map(|signature| ListedSignature::of(&signature)),
-            appended_signature_bytes: fields
-                .and_then(|fields| fields.appended)
-                .map(|appended| appended.signature.len()),
+            appended_signature_bytes: entry.appended().map(|appended| appended.signature.len()),
             keys,
             data: fields.and_then(|fields| fields.buffer).map(readable),
         }

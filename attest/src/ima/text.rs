@@ -1,12 +1,14 @@
-//! One entry of `ascii_runtime_measurements`, turned into the template data that it was printed from.
+//! One entry of `ascii_runtime_measurements`, turned into the entry of `binary_runtime_measurements` that it was printed
+//! from. Everything behind this reads the binary form: what was hashed is what is appraised.
 //!
 //! The kernel prints each field behind one space and escapes nothing. Spaces in a path were measured as underscores, so
 //! fields can be told apart; kernels before 3.13 printed them, which is understood as well, since only a path can hold
 //! them. A newline in a path is printed as it is: a line that does not begin like an entry therefore belongs to the one
 //! before it. An empty field leaves its space. Whatever this guesses wrongly does not replay.
 
-use super::entry::{self, ImaEntry};
+use super::entry;
 use super::template::{Field, Template};
+use crate::digits;
 use crate::pcr::HashAlg;
 use crate::reader::Reader;
 
@@ -21,21 +23,27 @@ pub(super) struct Wrong {
 /// What stands before an entry's fields.
 pub(super) struct Header<'a> {
     pub(super) pcr: u32,
-    /// The template digest, in digits that were not looked at yet.
+    /// The template digest, in digits.
     pub(super) digits: &'a [u8],
     /// From the template's name on.
     rest: &'a [u8],
 }
 
-/// Reads one entry; `scratch` holds its template data.
-pub(super) fn entry<'a: 's, 's>(
-    reader: &mut Reader<'a>,
-    number: u64,
+/// Reads one entry and writes it behind `binary`; an unknown template has no data there. `printed`: bytes of the template
+/// digests in this list.
+///
+/// Gives where its fields stand, in bytes from the entry's beginning.
+pub(super) fn convert(
+    reader: &mut Reader<'_>,
+    printed: usize,
     lines: &mut u64,
-    scratch: &'s mut Vec<u8>,
-) -> Result<ImaEntry<'s>, Wrong> {
+    binary: &mut Vec<u8>,
+) -> Result<usize, Wrong> {
     let rest = reader.clone().rest();
-    let header = header(rest).ok_or(NO_HEADER)?;
+    let header = split(rest).ok_or(NO_HEADER)?;
+    if header.digits.len() / 2 != printed {
+        return Err(NO_HEADER);
+    }
     let (length, newlines) = extent(rest).ok_or(Wrong {
         at: rest.len(),
         expected: "a newline behind the entry",
@@ -53,65 +61,81 @@ pub(super) fn entry<'a: 's, 's>(
     let (name, text) = entry::split_once(body, b' ').map_or((body, None), |(name, text)| (name, Some(text)));
     let template = Template::of(name);
     let at = |part: &[u8]| whole.len().saturating_sub(part.len());
-    scratch.clear();
-    push_hex(scratch, header.digits, "").map_err(|_| NO_HEADER)?;
-    let printed_len = scratch.len();
-    if template.is_known() {
-        let text = text.ok_or(Wrong {
-            at: whole.len(),
-            expected: "the template's fields, each behind a space",
-        })?;
-        fill(scratch, &template, text, at(text))?;
-    }
-    let (printed, data) = scratch.split_at_checked(printed_len).ok_or(NO_HEADER)?;
-    let data = template.is_known().then_some(data);
-    let fields = match data {
-        Some(data) => entry::fields(&template, Reader::new(data)).map_err(|_| Wrong {
-            at: at(body),
-            expected: "fields no longer than the kernel makes them",
-        })?,
-        None => None,
-    };
-    Ok(ImaEntry {
-        number,
-        pcr: header.pcr,
-        template,
-        violation: entry::is_zero(printed),
-        printed,
-        data,
-        fields,
+    let wrong = |at| move |expected| Wrong { at, expected };
+
+    binary.extend_from_slice(&header.pcr.to_le_bytes());
+    push_hex(binary, header.digits, "").map_err(|_| NO_HEADER)?;
+    sized(binary, |binary| {
+        binary.extend_from_slice(name);
+        Ok(())
     })
+    .map_err(wrong(at(body)))?;
+    if !template.is_known() {
+        binary.extend_from_slice(&[0; 4]);
+        return Ok(at(body));
+    }
+    let text = text.ok_or(Wrong {
+        at: whole.len(),
+        expected: "the template's fields, each behind a space",
+    })?;
+    if template.is_old() {
+        fill(binary, &template, text, at(text))?;
+    } else {
+        let mut misfit = None;
+        let filled = sized(binary, |binary| {
+            fill(binary, &template, text, at(text)).map_err(|wrong| {
+                misfit = Some(wrong);
+                wrong.expected
+            })
+        });
+        filled.map_err(|expected| {
+            misfit.unwrap_or(Wrong {
+                at: at(text),
+                expected,
+            })
+        })?;
+    }
+    Ok(at(body))
 }
+
+/// Where an entry's bytes end that could not be read back: a field longer than the kernel makes it.
+pub(super) const TOO_LONG: &str = "fields no longer than the kernel makes them";
 
 const NO_HEADER: Wrong = Wrong {
     at: 0,
-    expected: "a PCR index, a template digest in hexadecimal digits, and a template's name",
+    expected: "a PCR index, a template digest in hexadecimal digits (as many as in the first entry), and a template's name",
 };
 
-/// `%2d `, the digest in hexadecimal digits, a space.
+/// What an entry begins with: `%2d `, the digest in hexadecimal digits, a space.
 pub(super) fn header(line: &[u8]) -> Option<Header<'_>> {
+    split(line).filter(|header| digits::are_lower(header.digits))
+}
+
+/// The same, by its spaces alone.
+fn split(line: &[u8]) -> Option<Header<'_>> {
     let line = line.strip_prefix(b" ").unwrap_or(line);
     // Two digits at most, so that no search for the space runs far: this is tried behind every newline.
-    let (pcr, _) = entry::split_once(line.get(..3)?, b' ')?;
-    if pcr.is_empty() || !pcr.iter().all(u8::is_ascii_digit) {
-        return None;
-    }
-    let line = line.get(pcr.len().checked_add(1)?..)?;
-    let pcr: u32 = std::str::from_utf8(pcr).ok()?.parse().ok()?;
-    for bank in HashAlg::ALL {
-        let digits = bank.digest_len().saturating_mul(2);
-        if line.get(digits) != Some(&b' ') {
-            continue;
+    let (pcr, line) = match line {
+        [ones, b' ', rest @ ..] => (decimal_digit(*ones)?, rest),
+        [tens, ones, b' ', rest @ ..] => {
+            let tens = decimal_digit(*tens)?.saturating_mul(10);
+            (tens.saturating_add(decimal_digit(*ones)?), rest)
         }
-        let (digits, rest) = line.split_at_checked(digits)?;
-        let hex = digits.iter().fold(0, |seen, digit| seen | value(*digit));
-        return (hex < NO_DIGIT).then_some(Header {
-            pcr,
-            digits,
-            rest: rest.get(1..)?,
-        });
+        _ => return None,
+    };
+    for bank in HashAlg::ALL {
+        let (digits, rest) = line.split_at_checked(bank.digest_len().saturating_mul(2))?;
+        if let [b' ', rest @ ..] = rest {
+            return Some(Header { pcr, digits, rest });
+        }
     }
     None
+}
+
+fn decimal_digit(digit: u8) -> Option<u32> {
+    digit
+        .is_ascii_digit()
+        .then(|| u32::from(digit.wrapping_sub(b'0')))
 }
 
 /// Bytes before the newline that ends the entry, and the newlines up to it: the first one behind which nothing or
@@ -178,7 +202,7 @@ fn push(data: &mut Vec<u8>, template: &Template<'_>, field: Field, text: &[u8]) 
         Field::DigestModsig if text.is_empty() => sized(data, |_| Ok(())),
         Field::DigestNg | Field::DigestNgV2 | Field::DigestModsig => sized(data, |data| {
             // `sha256:` hex was measured as `sha256:` NUL digest; without an algorithm as `:` NUL digest.
-            let colon = text.iter().rposition(|byte| *byte == b':');
+            let colon = memchr::memrchr(b':', text);
             let (algorithm, digits) = match colon.and_then(|at| text.split_at_checked(at)) {
                 Some((algorithm, rest)) => (algorithm, rest.get(1..).unwrap_or_default()),
                 None => (&[][..], text),
@@ -258,53 +282,9 @@ fn decimal(text: &[u8], most: u64) -> Result<Option<u64>, &'static str> {
 
 /// Lower-case digits straight behind what is there already.
 fn push_hex(data: &mut Vec<u8>, digits: &[u8], expected: &'static str) -> Result<(), &'static str> {
-    if !digits.len().is_multiple_of(2) {
+    if !digits.len().is_multiple_of(2) || !digits::are_lower(digits) {
         return Err(expected);
     }
-    let from = data.len();
-    data.resize(from.saturating_add(digits.len() / 2), 0);
-    let bytes = data.get_mut(from..).unwrap_or_default();
-    decode(digits, bytes).ok_or(expected)
+    digits::decode(digits, data);
+    Ok(())
 }
-
-/// Only what the kernel prints: lower case.
-fn decode(digits: &[u8], bytes: &mut [u8]) -> Option<()> {
-    let mut seen = 0;
-    for (pair, byte) in digits.chunks_exact(2).zip(bytes) {
-        let &[high, low] = pair else { return None };
-        let (high, low) = (value(high), value(low));
-        seen |= high | low;
-        *byte = high.wrapping_shl(4) | low;
-    }
-    (seen < NO_DIGIT).then_some(())
-}
-
-/// More than any digit's value, and kept by a bitwise or.
-const NO_DIGIT: u8 = 0x80;
-
-fn value(digit: u8) -> u8 {
-    VALUES.get(usize::from(digit)).copied().unwrap_or(NO_DIGIT)
-}
-
-/// Values of the bytes as hexadecimal digits: a table, since lists are mostly digits.
-const VALUES: [u8; 256] = {
-    let mut values = [NO_DIGIT; 256];
-    let digits = *b"0123456789abcdef";
-    let mut rest: &[u8] = &digits;
-    let mut number = 0;
-    while let [digit, behind @ ..] = rest {
-        let mut left: &mut [u8] = &mut values;
-        let mut skip = *digit;
-        while let [slot, others @ ..] = left {
-            if skip == 0 {
-                *slot = number;
-                break;
-            }
-            skip = skip.wrapping_sub(1);
-            left = others;
-        }
-        number = u8::wrapping_add(number, 1);
-        rest = behind;
-    }
-    values
-};

@@ -201,11 +201,11 @@ impl<'p> Standing<'p> {
     pub(crate) fn file(
         &mut self,
         reference: &ImaReference,
+        hash: PathHash,
         path: &[u8],
         algorithm: &[u8],
         digest: &[u8],
     ) -> Judgement {
-        let hash = PathHash::of(path);
         let algorithm = std::str::from_utf8(algorithm)
             .ok()
             .and_then(|name| name.parse::<HashAlg>().ok());

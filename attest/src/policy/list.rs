@@ -5,10 +5,14 @@
 //! bytes for each slot, at most seven tenths full.
 
 use std::collections::HashMap;
-use std::hash::{DefaultHasher, Hasher as _};
+use std::hash::{BuildHasher as _, Hasher as _};
+use std::hint::black_box;
 use std::sync::{Arc, Weak};
 
+use foldhash::quality::FixedState;
+
 use super::file::sha256;
+use crate::digits;
 use crate::pcr::HashAlg;
 
 /// Largest list, in bytes: 150 000 digests with long paths are under 32 MiB, and offsets have 32 bits.
@@ -20,6 +24,9 @@ const MAX_PER_PATH: usize = 256;
 /// Slots that a lookup may walk over. In an honest list it is a few, beyond those of the path itself; more means paths
 /// that were made to collide.
 const MAX_WALK: usize = 8 * MAX_PER_PATH;
+
+/// Slots among which a fetch seeks a path's line; most stand in the first or the second.
+const FETCH_WALK: usize = 4;
 
 /// Golden file digests, by path.
 pub struct DigestList {
@@ -47,9 +54,10 @@ const FREE: Slot = Slot {
 pub struct PathHash(u64);
 
 impl PathHash {
-    /// Hashes a path (SipHash with a fixed key; lists are bounded so that collisions cost little).
+    /// Hashes a path. Whoever makes paths collide gains little: a lookup compares the whole path, and lists are bounded so
+    /// that collisions cost little.
     pub fn of(path: &[u8]) -> Self {
-        let mut hasher = DefaultHasher::new();
+        let mut hasher = FixedState::with_seed(0).build_hasher();
         hasher.write(path);
         Self(hasher.finish())
     }
@@ -190,6 +198,24 @@ impl DigestList {
             }
         }
         best
+    }
+
+    /// Has the processor fetch what lookups of these paths will read, for all of them at once: each lies elsewhere in a text
+    /// of many megabytes, and waiting for one after the other costs more than hashing the entries. It decides nothing.
+    pub fn fetch(&self, hashes: &[PathHash]) {
+        let slots = hashes.iter().map(|hash| self.slots.get(self.start(*hash)));
+        black_box(slots.fold(0, |all, slot| all ^ slot.map_or(0, |slot| slot.tag)));
+        let lines = hashes.iter().map(|hash| {
+            let walk = (0..FETCH_WALK).map(|step| self.start(*hash).wrapping_add(step) & self.mask());
+            let mut tagged =
+                walk.filter_map(|place| self.slots.get(place).filter(|slot| slot.tag == hash.tag()));
+            tagged.next().and_then(|slot| usize::try_from(slot.line).ok())
+        });
+        // A line of a SHA-256 digest and a path takes two or three cache lines of 64 bytes.
+        black_box(lines.flatten().fold(0, |all, line| {
+            let byte = |at: usize| self.text.get(line.wrapping_add(at)).copied().unwrap_or(0);
+            all ^ byte(0) ^ byte(64) ^ byte(128)
+        }));
     }
 
     /// The digests that a path is listed with, as `sha256:...`.
@@ -394,17 +420,13 @@ impl<'a> Line<'a> {
         let (pairs, []) = self.hex.as_chunks::<2>() else {
             return false;
         };
-        // No branch depends on a digit: guessing wrong at half of them costs more than all the rest of a lookup.
-        let differ = pairs.iter().zip(digest).fold(0, |differ, ([high, low], byte)| {
-            differ | (nibble(*high) << 4 | nibble(*low)) ^ byte
-        });
+        // They were seen to be digits when the list was read.
+        let differ = pairs
+            .iter()
+            .zip(digest)
+            .fold(0, |differ, (pair, byte)| differ | digits::byte(*pair) ^ byte);
         pairs.len() == digest.len() && differ == 0
     }
-}
-
-/// The value of a hexadecimal digit, which it was seen to be when the list was read.
-fn nibble(digit: u8) -> u8 {
-    (digit & 15).wrapping_add((digit >> 6).wrapping_mul(9))
 }
 
 /// Lines with their number from 1 and the offset of their beginning.
@@ -426,7 +448,7 @@ fn is_entry(line: &[u8]) -> bool {
 fn line_at(text: &[u8], slot: Slot) -> Option<Line<'_>> {
     let rest = text.get(usize::try_from(slot.line).ok()?..)?;
     let mut line = Line::split(rest)?;
-    let end = line.path.iter().position(|byte| *byte == b'\n');
+    let end = memchr::memchr(b'\n', line.path);
     line.path = line.path.get(..end.unwrap_or(line.path.len()))?;
     Some(line)
 }

@@ -152,7 +152,7 @@ fn fields_are_what_was_forged() {
         cursor.next_entry().unwrap();
         let entry = cursor.next_entry().unwrap().unwrap();
         let fields = entry.fields.unwrap();
-        let metadata = fields.metadata.unwrap();
+        let metadata = entry.metadata().unwrap();
         assert_eq!(fields.path, b"/opt/with_space/new\nline");
         assert_eq!(
             (metadata.uid, metadata.gid, metadata.mode),
@@ -165,12 +165,9 @@ fn fields_are_what_was_forged() {
     let list = forged(Template::ImaModsig, Bank::Sha256);
     for bytes in [list.text(), list.binary()] {
         let mut cursor = ImaList::new(&bytes).cursor();
-        assert_eq!(
-            cursor.next_entry().unwrap().unwrap().fields.unwrap().appended,
-            None
-        );
+        assert_eq!(cursor.next_entry().unwrap().unwrap().appended(), None);
         let entry = cursor.next_entry().unwrap().unwrap();
-        let appended = entry.fields.unwrap().appended.unwrap();
+        let appended = entry.appended().unwrap();
         assert_eq!(appended.algorithm, b"sha256");
         assert_eq!(appended.digest, Bank::Sha256.hash(&[b"without"]));
         assert_eq!(appended.signature, [0x30; 70]);
@@ -219,6 +216,24 @@ fn an_md5_digest_in_the_oldest_template_is_read() {
         assert_eq!(entry.measured(HashAlg::Sha1).unwrap(), sha1);
         assert_eq!(entry.fields.unwrap().algorithm, b"md5");
         assert_eq!(entry.fields.unwrap().path, name);
+    }
+}
+
+/// One kernel file prints the template digests of one bank.
+#[test]
+fn a_text_list_has_template_digests_of_one_size() {
+    let line = |digits: usize| format!("10 {} ima-ng sha256:{} /a\n", "1".repeat(digits), "2".repeat(64));
+    for (first, second) in [(40, 64), (64, 40), (128, 96)] {
+        let text = line(first) + &line(second);
+        let mut cursor = ImaList::new(text.as_bytes()).cursor();
+        assert!(cursor.next_entry().unwrap().is_some());
+        let error = cursor.next_entry().unwrap_err();
+        assert_eq!(error.offset(), line(first).len(), "{error}");
+        assert!(
+            error.to_string().contains("as many as in the first entry"),
+            "{error}"
+        );
+        assert!(error.to_string().contains("line 2"), "{error}");
     }
 }
 
