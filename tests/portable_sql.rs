@@ -154,7 +154,7 @@ fn on_mariadb() {
         &format!("{create}{}", schema("LONGBLOB", "LONGTEXT")),
     )
     .unwrap();
-    for (name, statement) in sql::ALL {
+    for (name, statement) in sql::all() {
         let prepare = format!("USE lazaret; PREPARE s FROM '{}'", statement.replace('\'', "''"));
         let prepared = feed(&mut client(), &prepare);
         assert!(prepared.is_ok(), "{name}: {prepared:?}");
@@ -232,7 +232,7 @@ fn on_postgresql() {
     });
 
     feed(&mut client(), &schema("BYTEA", "TEXT")).unwrap();
-    for (name, statement) in sql::ALL {
+    for (name, statement) in sql::all() {
         let prepared = feed(&mut client(), &format!("PREPARE s AS {};", numbered(statement)));
         assert!(prepared.is_ok(), "{name}: {prepared:?}");
     }

@@ -60,8 +60,8 @@ fn every_migration_is_applied() {
 async fn every_statement_is_understood_and_portable() {
     let scratch = Scratch::new();
     let store = scratch.open().await;
-    for (name, text) in sql::ALL {
-        let prepared = (&store.reader).prepare((*text).into_sql_str()).await;
+    for (name, text) in sql::all() {
+        let prepared = (&store.reader).prepare(text.into_sql_str()).await;
         assert!(prepared.is_ok(), "{name}: {:?}", prepared.err());
         let upper = text.to_uppercase();
         for word in [
@@ -112,7 +112,7 @@ fn every_statement_is_used() {
             source.push_str(&fs::read_to_string(path).unwrap());
         }
     }
-    for (name, _) in sql::ALL {
+    for (name, _) in sql::all() {
         let used = source.match_indices(&format!("sql::{name}")).any(|(at, found)| {
             !source[at + found.len()..].starts_with(|c: char| c.is_ascii_uppercase() || c == '_')
         });
@@ -145,7 +145,7 @@ fn there_is_no_sql_anywhere_else() {
                 path.display()
             );
         }
-        if path != here.join("sql.rs") && !path.starts_with(here.join("tests")) {
+        if !path.starts_with(here.join("sql")) && !path.starts_with(here.join("tests")) {
             for word in ["SELECT ", "INSERT INTO", "DELETE FROM", "CREATE TABLE"] {
                 assert!(!text.contains(word), "{} has SQL: {word}", path.display());
             }
