@@ -1,5 +1,7 @@
 mod corpus;
+mod lists;
 mod makers;
+mod outline;
 mod search;
 
 use proptest::prelude::*;
@@ -395,6 +397,13 @@ fn padding_of_the_nv_index_is_cut_off_and_nothing_else_is() {
     };
     assert!(with(&[0xff; 300]).is_ok());
     assert!(with(&[0x00; 3]).is_ok());
+    let room = 16 * 1024 - certificate.len();
+    assert!(with(&vec![0xff; room]).is_ok());
+    let error = with(&vec![0xff; room + 1]).unwrap_err().to_string();
+    assert!(
+        error.contains("16385 bytes are more than any certificate has"),
+        "{error}"
+    );
     assert!(matches!(
         with(&[0xff, 0x00]),
         Err(EndorsementError::Unreadable { .. })
@@ -447,7 +456,7 @@ fn files_of_roots_may_be_pem_with_several_certificates_or_der() {
     let text = format!("# two makers\n{}{}", pem(&root), pem(&Authority::root("other")));
     let read = Roots::from_pem_or_der([("a.pem", text.as_bytes()), ("b.der", intermediate.der.as_slice())]);
     let read = read.unwrap();
-    assert_eq!(read.len(), 3);
+    assert_eq!((read.len(), read.lists(), read.is_empty()), (3, 0, false));
     assert!(EndorsedKey::open(&certificate, &public_of(&ek), &read, NOW).is_ok());
     let error = Roots::from_pem_or_der([("README", b"not a certificate".as_slice())]).unwrap_err();
     assert!(matches!(error, EndorsementError::Unreadable { file, .. } if file == "README"));

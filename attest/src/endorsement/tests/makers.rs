@@ -154,6 +154,39 @@ fn roots_count_their_certificates_and_lists() {
 }
 
 #[test]
+fn a_listed_authority_is_looked_at_as_one_and_never_as_an_endorsement_key() {
+    let (ca, root) = (maker!("ca.pem"), maker!("root.pem"));
+    let anchor = seen(root, &[ca, root]);
+    assert!(anchor.is_listed_authority);
+    assert_eq!(
+        (anchor.chain.len(), &anchor.chain[0].standing, &anchor.ended),
+        (1, &Standing::Anchor, &Ok(()))
+    );
+    let early = look(root.0, root.1, &roots(&[root]), 0).unwrap();
+    assert!(
+        matches!(early.ended, Err(Error::NotValidNow { .. })),
+        "{:?}",
+        early.ended
+    );
+    let below = seen(ca, &[ca, root]);
+    assert!(below.is_listed_authority);
+    assert_eq!(
+        (below.chain.len(), &below.ended),
+        (2, &Ok(())),
+        "SHA-1 counts where it is listed"
+    );
+    let early = look(ca.0, ca.1, &roots(&[ca, root]), 0).unwrap();
+    assert!(matches!(early.ended, Err(Error::NotValidNow { subject, .. }) if subject == "CN=old maker CA"));
+    let unlisted = seen(ca, &[root]);
+    assert!(!unlisted.is_listed_authority);
+    assert!(
+        matches!(unlisted.ended, Err(Error::IsAuthority { .. })),
+        "{:?}",
+        unlisted.ended
+    );
+}
+
+#[test]
 fn a_missing_intermediate_is_named_with_the_address_that_the_certificate_gives() {
     let error = seen(maker!("ek.pem"), &[maker!("root.pem")]).ended.unwrap_err();
     let text = error.to_string();
@@ -171,12 +204,14 @@ fn signatures_by_rsa_pss_are_verified_and_odd_salts_are_refused_by_name() {
     let good = seen(maker!("pss-ek.pem"), &[maker!("pss.pem")]);
     assert_eq!(good.ended, Ok(()));
     assert_eq!(good.chain[0].signed_by, "RSA-PSS with sha384");
-    let odd = seen(maker!("pss-odd.pem"), &[maker!("pss.pem")]);
-    assert!(
-        matches!(&odd.ended, Err(Error::SignatureAlgorithm { algorithm, .. }) if algorithm == "1.2.840.113549.1.1.10"),
-        "{:?}",
-        odd.ended
-    );
+    // A salt that is not as long as the hash, and a mask by another hash.
+    for odd in [maker!("pss-odd.pem"), maker!("pss-mask.pem")] {
+        let ended = seen(odd, &[maker!("pss.pem")]).ended;
+        assert!(
+            matches!(&ended, Err(Error::SignatureAlgorithm { algorithm, .. }) if algorithm == "1.2.840.113549.1.1.10"),
+            "{ended:?}"
+        );
+    }
     let mut changed = pem_contents(maker!("pss-ek.pem").1);
     let last = changed.len() - 1;
     changed[last] ^= 1;

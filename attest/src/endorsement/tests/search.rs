@@ -243,95 +243,39 @@ fn a_certificate_that_does_not_parse_is_told_where() {
     );
 }
 
-/// A list written by hand: DER as in RFC 5280, 5.1, with these extensions of its own and of its only entry.
-fn by_hand(authority: &Authority, name: &str, extensions: &[&[u8]], of_entry: &[&[u8]]) -> Vec<u8> {
-    use crate::key::{der, der_integer};
-    use rcgen::SigningKey;
-    const SEQUENCE: u8 = 0x30;
-    let time = |text: &[u8]| der(0x17, &[text]);
-    let ecdsa_with_sha256 = der(
-        SEQUENCE,
-        &[&[0x06, 0x08, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x04, 0x03, 0x02]],
-    );
-    let common_name = der(
-        SEQUENCE,
-        &[&[0x06, 0x03, 0x55, 0x04, 0x03], &der(0x0c, &[name.as_bytes()])],
-    );
-    let issuer = der(SEQUENCE, &[&der(0x31, &[&common_name])]);
-    let of_entry = match of_entry {
-        [] => Vec::new(),
-        some => der(SEQUENCE, some),
-    };
-    let entry = der(
-        SEQUENCE,
-        &[&der_integer(&[9]), &time(b"260203000000Z"), &of_entry],
-    );
-    let own = match extensions {
-        [] => Vec::new(),
-        some => der(0xa0, &[&der(SEQUENCE, some)]),
-    };
-    let signed = der(
-        SEQUENCE,
-        &[
-            &der_integer(&[1]),
-            &ecdsa_with_sha256,
-            &issuer,
-            &time(b"260101000000Z"),
-            &time(b"270101000000Z"),
-            &der(SEQUENCE, &[&entry]),
-            &own,
-        ],
-    );
-    let signature = authority.key.sign(&signed).unwrap();
-    der(
-        SEQUENCE,
-        &[&signed, &ecdsa_with_sha256, &der(0x03, &[&[0][..], &signature])],
-    )
-}
-
-/// 1.2.3.4, or the issuer of an entry of an indirect list (2.5.29.29), both with an empty SEQUENCE.
-fn extension(oid: &[u8], critical: bool) -> Vec<u8> {
-    use crate::key::der;
-    let critical: &[u8] = if critical { &[0x01, 0x01, 0xff] } else { &[] };
-    der(
-        0x30,
-        &[&der(0x06, &[oid]), critical, &der(0x04, &[&[0x30, 0x00]])],
-    )
-}
-
-const UNKNOWN: &[u8] = &[0x2a, 0x03, 0x04];
-const CERTIFICATE_ISSUER: &[u8] = &[0x55, 0x1d, 0x1d];
-
 #[test]
-fn a_list_that_names_its_issuer_by_name_alone_counts_and_one_of_another_name_does_not() {
-    let made = maker_with_lists();
-    let list = by_hand(&made.1, "maker CA", &[], &[]);
-    let revoked = open_with(&[("by name", list)], &made).unwrap_err();
-    assert!(matches!(revoked, EndorsementError::Revoked { .. }), "{revoked}");
-    let foreign = by_hand(&made.1, "maker root", &[], &[]);
-    let error = open_with(&[("by name", foreign)], &made).unwrap_err();
-    assert!(
-        matches!(&error, EndorsementError::RevocationList { reason, .. } if reason.contains("CN=maker root")),
-        "{error}"
-    );
+fn the_key_identifier_finds_the_issuer_among_namesakes_however_many() {
+    let (root, intermediate, ek, certificate) = maker(|_| {});
+    let namesakes: Vec<Authority> = (0..150).map(|_| Authority::root("maker CA")).collect();
+    let all: Vec<&Authority> = namesakes.iter().chain([&root, &intermediate]).collect();
+    let endorsed = EndorsedKey::open(&certificate, &public_of(&ek), &roots(&all), NOW).unwrap();
+    assert_eq!(endorsed.chain().len(), 3);
 }
 
 #[test]
-fn what_a_list_says_beyond_what_is_known_here_counts_only_where_it_is_critical() {
-    let made = maker_with_lists();
-    let refused = |extensions: &[&[u8]], of_entry: &[&[u8]]| {
-        let list = by_hand(&made.1, "maker CA", extensions, of_entry);
-        match open_with(&[("list", list)], &made).unwrap_err() {
-            EndorsementError::RevocationList { reason, .. } => Some(reason),
-            EndorsementError::Revoked { .. } => None,
-            other => panic!("{other}"),
+fn an_address_is_shown_only_if_a_terminal_can_show_it() {
+    // AuthorityInfoAccess (RFC 5280, 4.2.2.1): one caIssuers with a URI.
+    let told = |url: &[u8]| {
+        let ca_issuers = [0x06, 0x08, 0x2b, 0x06, 0x01, 0x05, 0x05, 0x07, 0x30, 0x02];
+        let entry = crate::key::der(0x30, &[&ca_issuers, &crate::key::der(0x86, &[url])]);
+        let access = crate::key::der(0x30, &[&entry]);
+        let oid = [1, 3, 6, 1, 5, 5, 7, 1, 1];
+        let (_, _, ek, certificate) = maker(|params| {
+            let extension = CustomExtension::from_oid_content(&oid, access);
+            params.custom_extensions.push(extension);
+        });
+        let none = Roots::from_pem_or_der([]).unwrap();
+        match EndorsedKey::open(&certificate, &public_of(&ek), &none, NOW) {
+            Err(EndorsementError::MissingIssuer { url, .. }) => url,
+            other => panic!("{other:?}"),
         }
     };
-    let (harmless, critical) = (extension(UNKNOWN, false), extension(UNKNOWN, true));
-    assert_eq!(refused(&[&harmless], &[]), None);
-    assert_eq!(refused(&[], &[&harmless]), None);
-    assert!(refused(&[&critical], &[]).unwrap().contains("1.2.3.4"));
-    assert!(refused(&[], &[&critical]).unwrap().contains("1.2.3.4"));
-    let of_another = extension(CERTIFICATE_ISSUER, true);
-    assert!(refused(&[], &[&of_another]).unwrap().contains("2.5.29.29"));
+    let longest = format!("http://{}", "a".repeat(249));
+    for good in ["http://maker.example/ca.crt", longest.as_str()] {
+        assert_eq!(told(good.as_bytes()).as_deref(), Some(good));
+    }
+    let too_long = format!("{longest}a");
+    for bad in [too_long.as_str(), "http://a b", "http://a\x1b[2J", "http://a\n"] {
+        assert_eq!(told(bad.as_bytes()), None, "{bad:?}");
+    }
 }
