@@ -3,6 +3,7 @@
 
 mod host;
 
+mod alternatives;
 mod boot_claims;
 mod boot_forms;
 mod boot_log;

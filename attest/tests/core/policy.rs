@@ -28,7 +28,11 @@ fn digit(digit: &str) -> String {
     digit.repeat(64)
 }
 
-fn read(toml: &str, reading: &Reading<'_>, files: &[(&'static str, &str)]) -> Result<Policy, PolicyError> {
+pub fn read(
+    toml: &str,
+    reading: &Reading<'_>,
+    files: &[(&'static str, &str)],
+) -> Result<Policy, PolicyError> {
     let files = files
         .iter()
         .map(|(name, text)| (*name, (*text).to_owned()))

@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use lazaret_attest::finding::Code;
-use lazaret_attest::policy::{Policy, PolicyError, Reading};
+use lazaret_attest::policy::{DigestForm, Policy, PolicyError, Reading};
 use lazaret_attest::verdict::Verdict;
 use lazaret_forge::bank::Bank;
 
@@ -248,4 +248,98 @@ fn an_alternative_is_described_with_both_ends_of_its_time() {
         told("from = 2019-01-01\nuntil = 2020-01-01"),
         "1 (from 2019-01-01T00:00:00Z until 2020-01-02T00:00:00Z), by /opt/a"
     );
+}
+
+#[test]
+fn files_are_judged_where_any_part_of_a_policy_says_how() {
+    let key = rcgen::KeyPair::generate().unwrap().public_key_pem();
+    let files = [("k.pem", key.as_str()), ("a", &file("a"))];
+    let component = |values: &str| {
+        format!("[[component]]\nname = \"kernel\"\n[[component.alternative]]\nname = \"1\"\n{values}\n")
+    };
+    let values = component(&format!("boot_log.sha256.4 = [\"{}\"]", digit("a")));
+    let lists = component("lists = [\"a\"]");
+    let signed = "[ima]\nkeyrings = [\"k.pem\"]\nsigned = [\"/usr/**\"]\n";
+    for (rest, entries) in [
+        (values.as_str(), None),
+        (&lists, Some(1)),
+        ("[ima]\nlists = [\"a\"]\n", Some(1)),
+        (signed, Some(0)),
+        (&format!("{signed}{lists}"), Some(1)),
+    ] {
+        let policy = parse(rest, &files).unwrap();
+        let ima = policy.ima();
+        assert_eq!(ima.map(|ima| ima.len()), entries, "{rest}");
+        assert_eq!(
+            ima.map(|ima| ima.is_empty()),
+            entries.map(|entries| entries == 0),
+            "{rest}"
+        );
+    }
+}
+
+#[test]
+fn a_base_may_leave_half_to_the_policy_over_it() {
+    let key = rcgen::KeyPair::generate().unwrap().public_key_pem();
+    for half in [
+        "keyrings = [\"k.pem\"]",
+        "signed = [\"/usr/**\"]",
+        "exclude = [\"/a\"]",
+    ] {
+        let base = format!("name = \"b\"\nversion = 1\nbase = true\n[ima]\n{half}\n");
+        let looked_at = Reading {
+            base: true,
+            ..Reading::default()
+        };
+        let found = crate::policy::read(&base, &looked_at, &[("k.pem", &key)]);
+        assert!(found.unwrap().is_base(), "{half}");
+    }
+}
+
+#[test]
+fn an_alternative_may_be_a_list_without_a_digest() {
+    let toml = "[[component]]\nname = \"kernel\"\n[[component.alternative]]\nname = \"1\"\nlists = [\"a\"]\n";
+    for (text, entries) in [("# none\n", 0), (&*file("a"), 1)] {
+        let policy = parse(toml, &[("a", text)]).unwrap();
+        let alternative = &policy.components()[0].alternatives()[0];
+        assert_eq!(
+            (alternative.len(), alternative.is_empty()),
+            (entries, entries == 0)
+        );
+    }
+}
+
+#[test]
+fn what_two_files_demand_of_the_boot_must_agree() {
+    let base = "name = \"b\"\nversion = 1\nbase = true\n[boot]\noption_roms = \"none\"\n";
+    let top = format!("extends = \"b\"\n[boot]\ndrivers = [\"{}\"]\n", digit("a"));
+    let error = parse(&top, &[("b", base)]).unwrap_err();
+    assert_eq!(error.line, 4, "{error}");
+    assert!(
+        error.reason.contains("option_roms = \"none\" forbids all"),
+        "{error}"
+    );
+}
+
+#[test]
+fn the_first_form_of_a_digest_is_over_every_text_behind_its_length() {
+    let toml = "name = \"x\"\nversion = 1\n[ima]\nlists = [\"l\", \"m\"]\n";
+    let texts = [file("a"), file("b")];
+    let files = [("l", texts[0].as_str()), ("m", texts[1].as_str())];
+    let digest = |form: DigestForm| {
+        let reading = Reading {
+            form,
+            ..Reading::default()
+        };
+        crate::policy::read(toml, &reading, &files).unwrap().digest()
+    };
+    let parts: Vec<Vec<u8>> = [toml, "l", &texts[0], "m", &texts[1]]
+        .iter()
+        .map(|part| [&(part.len() as u64).to_be_bytes(), part.as_bytes()].concat())
+        .collect();
+    assert_eq!(
+        digest(DigestForm::Texts)[..],
+        Bank::Sha256.hash(&[&parts.concat()])[..]
+    );
+    assert_ne!(digest(DigestForm::Texts), digest(DigestForm::Files));
 }

@@ -236,6 +236,21 @@ fn allowing(kind: &str, blob: &[u8]) -> Signers {
 }
 
 #[test]
+fn a_signature_may_be_as_long_as_its_limit_and_no_longer() {
+    let (key, signature) = GENUINE[0];
+    let allowed = signers(&line(key));
+    let with = |bytes: usize| {
+        let more = " ".repeat(bytes - signature.len());
+        allowed.verify(MESSAGE, &format!("{signature}{more}"), NOW)
+    };
+    assert!(with(16 * 1024).is_ok());
+    assert_eq!(
+        with(16 * 1024 + 1),
+        Err(SignedError::Envelope(EnvelopeError::Armour))
+    );
+}
+
+#[test]
 fn an_rsa_signature_may_use_sha_256_but_not_sha_1() {
     let pair = RsaKeyPair::generate(KeySize::Rsa2048).unwrap();
     // RSAPublicKey (RFC 8017, A.1.1) with a modulus of 257 bytes, a leading zero included, and 65537.
