@@ -95,7 +95,8 @@ fn case_04_short_rsa_keys_and_bad_exponents_are_refused() {
     );
 }
 
-/// 65537^126 + M * t, where M is the product of the primes of the fingerprint: a power of 65537 modulo each of them.
+/// 65537^126 + M * t, where M is the product of the primes of the fingerprint: a power of 65537 modulo each of them. A power
+/// alone would end with the byte 1, which is one itself.
 fn roca_modulus() -> Vec<u8> {
     let times = |number: &mut Vec<u8>, factor: u32| {
         let mut carry = 0;
@@ -115,16 +116,21 @@ fn roca_modulus() -> Vec<u8> {
     ] {
         times(&mut product, prime);
     }
-    // Up to the top of 2048 bits, by an even factor, so that the sum stays odd.
+    // By even factors, so that the sum stays odd: twice at the bottom, and up to the top of 2048 bits.
+    times(&mut product, 2);
+    let bottom = product.clone();
     while product[0] & 0x80 == 0 {
         times(&mut product, 2);
     }
-    let mut carry = 0;
-    for (to, from) in power.iter_mut().zip(&product).rev() {
-        carry += u32::from(*to) + u32::from(*from);
-        *to = carry.to_le_bytes()[0];
-        carry >>= 8;
+    for summand in [bottom, product] {
+        let mut carry = 0;
+        for (to, from) in power.iter_mut().zip(&summand).rev() {
+            carry += u32::from(*to) + u32::from(*from);
+            *to = carry.to_le_bytes()[0];
+            carry >>= 8;
+        }
     }
+    assert_ne!(power[255], 1);
     power
 }
 
