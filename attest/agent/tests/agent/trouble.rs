@@ -12,12 +12,25 @@ const PCR: &[(u16, &[u8])] = &[(0x000b, &[0, 10])];
 
 #[test]
 fn a_slow_tpm_is_slow_for_nobody_else() {
+    // The first hangs in the TPM, the second waits in the queue, the others find it full. A second that comes before the
+    // TPM has taken the first finds it full as well, which may happen; that a third is let in may not.
+    for _ in 0..5 {
+        match let_in_beside_a_hung_tpm() {
+            1 => {}
+            2 => return,
+            more => panic!("{more} of 4 were let in"),
+        }
+    }
+    panic!("the queue let nobody in");
+}
+
+/// Asks four times at once; how many were let in.
+fn let_in_beside_a_hung_tpm() -> usize {
     let swtpm = Swtpm::start();
-    let mut agent = Agent::new(&swtpm, "[limits]\nrequest_timeout_s = 2\ntpm_queue = 1\n");
+    let mut agent = Agent::new(&swtpm, "[limits]\nrequest_timeout_s = 4\ntpm_queue = 1\n");
     agent.start(&[]);
     let identity = agent.identity();
     swtpm.signal("STOP");
-    // The first hangs in the TPM, the second waits in the queue, the third finds it full.
     let answers: Vec<_> = std::thread::scope(|scope| {
         let handles: Vec<_> = (0..4)
             .map(|_| {
@@ -50,13 +63,15 @@ fn a_slow_tpm_is_slow_for_nobody_else() {
         assert!(headers.contains_key("retry-after"));
         codes.push(decode::<Problem>(&body).unwrap().code);
     }
-    codes.sort();
-    assert_eq!(
-        codes,
-        [Problem::BUSY, Problem::BUSY, Problem::TPM_SLOW, Problem::TPM_SLOW]
+    assert!(
+        codes
+            .iter()
+            .all(|code| code == Problem::BUSY || code == Problem::TPM_SLOW),
+        "{codes:?}"
     );
     swtpm.signal("CONT");
     attested_in_time(&agent);
+    codes.iter().filter(|code| *code == Problem::TPM_SLOW).count()
 }
 
 #[test]
