@@ -575,3 +575,15 @@ fn digests_for_the_events_of_a_register_that_was_not_quoted_are_missing_evidence
     expect(&result, Verdict::Indeterminate, &[Code::PcrNotQuoted]);
     assert_eq!(result.findings[0].subject, "PCR sha256:3");
 }
+
+#[test]
+fn the_last_register_is_one_and_what_is_no_unused_memory_is_an_event() {
+    let mut boot = typical_server().boot();
+    boot.measure(23, EventType::POST_CODE, b"x");
+    let log = boot.bytes();
+    assert!(inspected(&boot).pcrs[&lazaret_attest::pcr::HashAlg::Sha256].contains_key(&23));
+    for fill in [0x41, 1, 0xfe] {
+        let padded = [log.clone(), vec![fill; 64]].concat();
+        assert!(Inspection::of(&padded).is_err(), "{fill:#x}");
+    }
+}

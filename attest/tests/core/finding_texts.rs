@@ -390,3 +390,28 @@ fn a_slice_from_another_entry_than_an_earlier_round_ended_at_is_not_taken() {
         )),
     );
 }
+
+#[test]
+fn a_missing_boot_log_is_told_with_the_registers_that_it_should_explain() {
+    let mut host = Host::new();
+    host.selection = "sha256:0,7,14";
+    host.boot_log = Some(Vec::new());
+    let any = policy("name = \"x\"\nversion = 1\nsecure_boot = \"required\"", "");
+    let missing = Some("events for the extended PCRs sha256:0, sha256:7, sha256:14");
+    says(
+        &host.clone().round(&any),
+        Code::BootLogMissing,
+        "boot log",
+        missing,
+        Some("an empty log"),
+    );
+    host.force.push((Bank::Sha256, 14, vec![0; 32]));
+    let missing = Some("events for the extended PCRs sha256:0, sha256:7");
+    says(
+        &host.round(&any),
+        Code::BootLogMissing,
+        "boot log",
+        missing,
+        Some("an empty log"),
+    );
+}

@@ -144,6 +144,23 @@ fn files_need_a_list_or_a_signature_and_keyrings_need_paths() {
 }
 
 #[test]
+fn files_are_asked_for_by_ima_or_by_the_lists_of_a_component() {
+    let key = rcgen::KeyPair::generate().unwrap().public_key_pem();
+    let files = [("k.pem", key.as_str()), ("a", &file("a"))];
+    let signed = parse("[ima]\nkeyrings = [\"k.pem\"]\nsigned = [\"/usr/**\"]\n", &files).unwrap();
+    assert!(signed.ima().is_some_and(|ima| ima.is_empty()));
+    let listed = "[[component]]\nname = \"c\"\n[[component.alternative]]\nname = \"1\"\nlists = [\"a\"]\n";
+    for policy in [signed, parse(listed, &files).unwrap()] {
+        let mut host = Host::new();
+        expect(
+            &host.round(&policy),
+            Verdict::Contraindicated,
+            &[Code::ImaFileUnknown],
+        );
+    }
+}
+
+#[test]
 fn a_policy_has_bounds_and_may_reach_them() {
     let rule = "secure_boot = \"required\"\n";
     // With the two lines before it exactly eight MiB.
