@@ -319,10 +319,20 @@ fn a_chain_without_end_is_given_up() {
         chain.push(next);
     }
     let ek = KeyPair::generate().unwrap();
-    let certificate = chain[7].sign(&p256(), &ek);
     let all: Vec<&Authority> = chain.iter().chain([&root]).collect();
-    let error = EndorsedKey::open(&certificate, &public_of(&ek), &roots(&all), NOW).unwrap_err();
-    assert!(matches!(error, EndorsementError::TooLong { .. }), "{error}");
+    let roots = roots(&all);
+    let by = |level: usize| {
+        let certificate = chain[level].sign(&p256(), &ek);
+        EndorsedKey::open(&certificate, &public_of(&ek), &roots, NOW)
+    };
+    assert_eq!(by(4).unwrap().chain().len(), 7, "six authorities");
+    for (level, left) in [(5, "CN=CA 0"), (7, "CN=CA 2")] {
+        let error = by(level).unwrap_err();
+        assert!(
+            matches!(&error, EndorsementError::TooLong { subject, limit: 6 } if subject == left),
+            "{error}"
+        );
+    }
 }
 
 #[test]
@@ -466,10 +476,37 @@ fn files_of_roots_may_be_pem_with_several_certificates_or_der() {
     assert!(matches!(error, EndorsementError::MissingIssuer { .. }));
 }
 
+/// Root, intermediate, EK public area and certificate, made once.
+static MADE: std::sync::LazyLock<[Vec<u8>; 4]> = std::sync::LazyLock::new(|| {
+    let (root, intermediate, ek, certificate) = maker(|_| {});
+    [root.der, intermediate.der, public_of(&ek), certificate]
+});
+
 proptest! {
+    /// Mere noise ends at its first byte, so this begins with what is genuine.
     #[test]
-    fn random_bytes_never_panic(bytes in proptest::collection::vec(any::<u8>(), 0..400)) {
-        let _ = Certificate::from_der(&bytes, None);
-        let _ = Roots::from_pem_or_der([("x", bytes.as_slice())]);
+    fn changed_bytes_never_panic_and_never_endorse(
+        changes in proptest::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..6),
+        noise in proptest::collection::vec(any::<u8>(), 0..40),
+    ) {
+        let [root, intermediate, ek, certificate] = &*MADE;
+        let changed = |bytes: &[u8]| {
+            let mut bytes = bytes.to_vec();
+            for (at, value) in &changes {
+                let at = at.index(bytes.len());
+                bytes[at] = *value;
+            }
+            bytes
+        };
+        let opened = |certificate: &[u8], intermediate: &[u8]| {
+            let roots = Roots::from_pem_or_der([("root", root.as_slice()), ("ca", intermediate)])?;
+            EndorsedKey::open(certificate, ek, &roots, NOW)
+        };
+        let (other, other_ca) = (changed(certificate), changed(intermediate));
+        prop_assert_eq!(opened(&other, intermediate).is_ok(), other == *certificate);
+        prop_assert_eq!(opened(certificate, &other_ca).is_ok(), other_ca == *intermediate);
+        for bytes in [changed(root), changed(&makers::a_list()), noise] {
+            let _ = Roots::from_pem_or_der([("x", bytes.as_slice())]);
+        }
     }
 }

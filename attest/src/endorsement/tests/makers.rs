@@ -223,6 +223,11 @@ fn signatures_by_rsa_pss_are_verified_and_odd_salts_are_refused_by_name() {
     );
 }
 
+/// A genuine list, in DER.
+pub(super) fn a_list() -> Vec<u8> {
+    pem_contents(maker!("crl-plain.pem").1)
+}
+
 fn pem_contents(text: &[u8]) -> Vec<u8> {
     x509_parser::pem::parse_x509_pem(text).unwrap().1.contents
 }
