@@ -398,7 +398,10 @@ fn mistakes_in_components_are_told_with_their_line() {
 proptest! {
     #[test]
     fn no_text_makes_the_reader_panic(text in "\\PC{0,200}") {
-        let _ = read(&text, &Reading::default(), &[]);
+        if let Err(error) = read(&text, &Reading::default(), &[]) {
+            prop_assert!(error.line >= 1 && error.line <= text.lines().count() + 1, "{}", error);
+            prop_assert!(!error.reason.is_empty());
+        }
     }
 
     /// Whole lines of a policy, in any order and number, some of them broken.

@@ -248,6 +248,20 @@ fn a_signature_may_be_as_long_as_its_limit_and_no_longer() {
         with(16 * 1024 + 1),
         Err(SignedError::Envelope(EnvelopeError::Armour))
     );
+    let field = |bytes: usize| {
+        let parts = [
+            b"key".as_slice(),
+            NAMESPACE.as_bytes(),
+            b"",
+            b"sha256",
+            &vec![0; bytes],
+        ];
+        let body = [b"SSHSIG\0\0\0\x01".as_slice(), &fields(&parts)].concat();
+        let armour = ["-----BEGIN SSH SIGNATURE-----", "-----END SSH SIGNATURE-----"];
+        Envelope::parse(&armour.join(&format!("\n{}\n", STANDARD.encode(body))))
+    };
+    assert!(field(8 * 1024).is_ok());
+    assert!(matches!(field(8 * 1024 + 1), Err(EnvelopeError::Read(_))));
 }
 
 #[test]
