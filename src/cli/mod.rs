@@ -1,4 +1,4 @@
-//! The command line, one file for each command.
+//! The command line, one file or folder for each command.
 
 pub mod exit;
 pub mod out;
@@ -14,7 +14,6 @@ pub mod identity;
 pub mod inspect;
 pub mod policy;
 pub mod quarantine;
-mod release;
 pub mod report;
 pub mod serve;
 pub mod verify_host;

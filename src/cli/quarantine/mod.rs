@@ -1,0 +1,115 @@
+//! `lazaret quarantine`: the cases, one file for each of its commands.
+
+mod list;
+mod show;
+
+mod approve;
+mod dismiss;
+mod evidence;
+mod release;
+
+use std::path::{Path, PathBuf};
+
+use clap::{Args, Subcommand};
+
+use super::{
+    context,
+    exit::{Exit, Trouble},
+};
+use crate::{
+    ids::{CaseId, HostName},
+    store::CaseState,
+};
+
+/// Arguments of `lazaret quarantine`.
+#[derive(Debug, Args)]
+pub struct Quarantine {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// All cases, newest first.
+    List {
+        /// Leave closed ones out.
+        #[arg(long)]
+        open: bool,
+        /// Print JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// One case: where it stands, its steps, instances and journal.
+    Show {
+        /// The case.
+        case: CaseId,
+        /// Print JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Let a held or stuck case go on.
+    Approve {
+        /// The case.
+        case: CaseId,
+    },
+    /// Close a held or stuck case without doing anything more.
+    Dismiss {
+        /// The case.
+        case: CaseId,
+        /// Why, for the record.
+        #[arg(long, value_name = "TEXT")]
+        because: String,
+    },
+    /// Let a host back under the watch: it is attested now, in full, and has to be Affirming.
+    Release {
+        /// The host.
+        host: HostName,
+    },
+    /// Write the evidence that condemned the host, as bundles for `verify-host --replay`.
+    Evidence {
+        /// The case.
+        case: CaseId,
+        /// The directory to write into.
+        #[arg(short, long, value_name = "DIR")]
+        output: PathBuf,
+        /// Overwrite what is there.
+        #[arg(long)]
+        force: bool,
+    },
+}
+
+impl Quarantine {
+    /// Lists, shows, approves, or writes evidence.
+    pub async fn run(self, config: &Path) -> Result<Exit, Trouble> {
+        let config = context::config(config)?;
+        let store = context::store(&config).await?;
+        match self.command {
+            Command::List { open, json } => list::list(&store, open, json).await,
+            Command::Show { case, json } => show::show(&store, &case, json).await,
+            Command::Approve { case } => approve::approve(&store, &case, config.response.mode).await,
+            Command::Dismiss { case, because } => dismiss::dismiss(&store, &case, &because).await,
+            Command::Release { host } => release::release(&context::rounds(&config).await?, &host).await,
+            Command::Evidence { case, output, force } => {
+                evidence::evidence(&store, &case, &output, force).await
+            }
+        }
+    }
+}
+
+/// There is no such case.
+pub(super) fn no_case(case: &CaseId) -> Trouble {
+    Trouble::say(
+        Exit::NoInput,
+        format_args!("there is no case {case}; `lazaret quarantine list` lists them"),
+    )
+}
+
+/// The state in a word, and why.
+fn state(state: &CaseState) -> (&'static str, Option<&str>) {
+    match state {
+        CaseState::Open => ("running", None),
+        CaseState::Held { reason } => ("held", Some(reason)),
+        CaseState::Stuck { reason } => ("stuck", Some(reason)),
+        CaseState::Closed { reason } => ("closed", Some(reason)),
+    }
+}
