@@ -16,6 +16,7 @@ pub mod file;
 mod place;
 mod resolve;
 mod resolve_hosts;
+mod resolve_response;
 mod response;
 pub mod secret;
 mod values;

@@ -1,0 +1,80 @@
+//! `[response]` and `[notify]`: what happens to a condemned host, and who is told; from text to types.
+
+use std::time::Duration;
+
+use super::file::{NotifyTable, ResponseTable};
+use super::resolve::Resolver;
+use super::{ConfigError, LocalDisk, Recovery, Response, ResponseMode, Webhook};
+
+impl Resolver<'_> {
+    pub(super) fn response(&self, table: &ResponseTable) -> Result<Response, ConfigError> {
+        if table.quarantine_aggregate.is_empty() || table.quarantine_aggregate.len() > 255 {
+            return Err(self.place.refuse(
+                "response.quarantine_aggregate",
+                "no name that nova takes",
+                "write 1 to 255 characters",
+            ));
+        }
+        Ok(Response {
+            mode: self.one_of(
+                "response.mode",
+                &table.mode,
+                &[
+                    ("observe", ResponseMode::Observe),
+                    ("enforce", ResponseMode::Enforce),
+                ],
+            )?,
+            recovery: self.one_of(
+                "response.recovery",
+                &table.recovery,
+                &[("masakari", Recovery::Masakari), ("nova", Recovery::Nova)],
+            )?,
+            quarantine_aggregate: table.quarantine_aggregate.clone(),
+            local_disk: self.one_of(
+                "response.local_disk",
+                &table.local_disk,
+                &[("hold", LocalDisk::Hold), ("rebuild", LocalDisk::Rebuild)],
+            )?,
+            step_deadline: self.seconds("response.step_deadline_s", table.step_deadline_s, 1)?,
+            step_attempts: self.count("response.step_attempts", table.step_attempts, 1, 1000)?,
+            masakari_deadline: self.seconds("response.masakari_deadline_s", table.masakari_deadline_s, 1)?,
+            evacuation_deadline: self.seconds(
+                "response.evacuation_deadline_s",
+                table.evacuation_deadline_s,
+                1,
+            )?,
+            lease_duration: Duration::from_secs(self.between(
+                "response.lease_s",
+                table.lease_s,
+                5,
+                crate::store::LONGEST_LEASE.as_secs(),
+            )?),
+            max_cases: self.count("response.max_cases", table.max_cases, 0, 100_000)?,
+            window: self.seconds("response.window_s", table.window_s, 1)?,
+            keep_hosts: self.count("response.keep_hosts", table.keep_hosts, 0, 100_000)?,
+        })
+    }
+
+    pub(super) fn webhook(&self, table: &NotifyTable) -> Result<Option<Webhook>, ConfigError> {
+        let secret = self.secret(
+            "notify.webhook_secret",
+            table.webhook_secret.as_ref(),
+            table.webhook_secret_file.as_ref(),
+            table.webhook_secret_credential.as_ref(),
+        )?;
+        let Some(url) = &table.webhook_url else {
+            return match secret {
+                None => Ok(None),
+                Some(_) => Err(self.place.refuse(
+                    "notify.webhook_url",
+                    "missing, though a secret for it is there",
+                    "add it, or remove the secret",
+                )),
+            };
+        };
+        Ok(Some(Webhook {
+            url: self.https_url("notify.webhook_url", url)?,
+            secret,
+        }))
+    }
+}
