@@ -1,0 +1,212 @@
+//! A scripted cloud with a memory: nova, Masakari and a BMC of three hosts. For faults that the real ones cannot be
+//! made to show at a given request; the lab's tests run the same response against the real ones.
+//!
+//! It judges as well: whatever would run a guest twice is written down as a violation.
+
+mod bmc;
+mod masakari;
+mod nova;
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use tokio::sync::Notify;
+
+use crate::config::secret::{Secret, SecretSource};
+use crate::openstack::scripted::{Answer, Request, Server, answer};
+use crate::openstack::{Cloud, Connection, Credential, Endpoints, Interface};
+
+/// One instance.
+#[derive(Debug, Clone)]
+pub(super) struct Guest {
+    pub(super) host: String,
+    pub(super) vm_state: String,
+    pub(super) task: Option<String>,
+    pub(super) volume: bool,
+    pub(super) group: Option<String>,
+    /// Its evacuations: status, destination, looks left until it is done.
+    pub(super) moves: Vec<(String, Option<String>, u32)>,
+    /// What its next evacuations end in; done when there is nothing.
+    pub(super) ends: Vec<&'static str>,
+}
+
+/// How a request goes wrong.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum How {
+    /// It is answered so, and has no effect.
+    Status(u16, &'static str),
+    /// It has its effect, and the connection is closed without an answer.
+    Lost,
+}
+
+/// Everything that the scripted cloud remembers.
+#[derive(Default)]
+pub(super) struct State {
+    pub(super) services: BTreeMap<String, (bool, Option<String>, bool)>,
+    pub(super) aggregates: BTreeMap<String, (u64, Option<String>, Vec<String>)>,
+    pub(super) guests: BTreeMap<u8, Guest>,
+    pub(super) off: bool,
+    /// The BMC says off, and the host is not.
+    pub(super) bmc_lies: bool,
+    pub(super) segment: Option<bool>,
+    pub(super) on_maintenance: bool,
+    /// id, status, generated_time, looks left.
+    pub(super) notifications: Vec<(String, &'static str, String, u32)>,
+    /// What Masakari's runs end in; finished when there is nothing.
+    pub(super) masakari_ends: Vec<&'static str>,
+    /// Masakari drags this host into the quarantine.
+    pub(super) spare: Option<String>,
+    pub(super) faults: Vec<(&'static str, usize, How)>,
+    /// What changed something, in order.
+    pub(super) effects: Vec<String>,
+    pub(super) violations: Vec<String>,
+    heartbeat: u32,
+    requests: usize,
+    cut_at: Option<usize>,
+}
+
+/// The scripted cloud, running.
+pub(super) struct World {
+    pub(super) server: Server,
+    pub(super) state: Arc<Mutex<State>>,
+    /// Told when the request to cut at has had its effect.
+    pub(super) cut: Arc<Notify>,
+}
+
+impl World {
+    /// Three hosts, and this many instances on cmp-1, all on volumes.
+    pub(super) async fn start(guests: u8) -> Self {
+        let mut state = State::default();
+        for host in ["cmp-1", "cmp-2", "cmp-3"] {
+            state.services.insert(host.to_owned(), (true, None, false));
+        }
+        for n in 1..=guests {
+            state.guests.insert(
+                n,
+                Guest {
+                    host: "cmp-1".into(),
+                    vm_state: "active".into(),
+                    task: None,
+                    volume: true,
+                    group: None,
+                    moves: vec![],
+                    ends: vec![],
+                },
+            );
+        }
+        let state = Arc::new(Mutex::new(state));
+        let cut = Arc::new(Notify::new());
+        let (world, told) = (Arc::clone(&state), Arc::clone(&cut));
+        let server = Server::start(move |request| {
+            let mut state = world.lock().unwrap();
+            let answered = state.request(request);
+            state.requests += 1;
+            if state.cut_at == Some(state.requests) {
+                told.notify_one();
+                return Answer::Hang;
+            }
+            answered
+        })
+        .await;
+        Self { server, state, cut }
+    }
+
+    pub(super) fn with<T>(&self, look: impl FnOnce(&mut State) -> T) -> T {
+        look(&mut self.state.lock().unwrap())
+    }
+
+    /// Cuts the daemon off at this request from now on, after its effect and before its answer.
+    pub(super) fn cut_at(&self, nth: usize) {
+        self.with(|state| state.cut_at = Some(state.requests + nth));
+    }
+
+    pub(super) fn cloud(&self) -> Cloud {
+        let url = &self.server.url;
+        Cloud::connect(Connection {
+            auth_url: url.parse().unwrap(),
+            credential: Credential::Password {
+                username: "daemon".to_owned(),
+                user_domain: "Default".to_owned(),
+                project: "service".to_owned(),
+                project_domain: "Default".to_owned(),
+                password: SecretSource::Inline(Secret::new("hunter2".to_owned())),
+            },
+            region: None,
+            interface: Interface::Public,
+            ca_pem: None,
+            timeout: Duration::from_secs(5),
+            endpoints: Endpoints {
+                compute: Some(format!("{url}/v2.1").parse().unwrap()),
+                instance_ha: Some(format!("{url}/v1").parse().unwrap()),
+                key_manager: Some(url.parse().unwrap()),
+            },
+            page_size: None,
+        })
+        .unwrap()
+    }
+}
+
+fn id(n: u8) -> String {
+    format!("{n:08x}-0000-4000-8000-000000000000")
+}
+
+impl State {
+    fn request(&mut self, request: &Request) -> Answer {
+        let line = format!("{} {}", request.method, request.path);
+        let fault = self
+            .faults
+            .iter_mut()
+            .find(|(what, left, _)| *left > 0 && line.starts_with(what));
+        let how = fault.map(|(_, left, how)| {
+            *left -= 1;
+            *how
+        });
+        match how {
+            Some(How::Status(status, body)) => answer(status, body),
+            Some(How::Lost) => {
+                self.route(request);
+                Answer::Close
+            }
+            None => self.route(request),
+        }
+    }
+
+    fn route(&mut self, request: &Request) -> Answer {
+        let (path, query) = request.path.split_once('?').unwrap_or((&request.path, ""));
+        let body: Value = serde_json::from_str(&request.body).unwrap_or_default();
+        let parts: Vec<&str> = path.trim_matches('/').split('/').collect();
+        match (request.method.as_str(), parts.as_slice()) {
+            ("POST", ["v3", "auth", "tokens"]) => Answer::Http(
+                201,
+                vec![("X-Subject-Token", "token".to_owned())],
+                r#"{"token": {"user": {"id": "u", "name": "daemon", "domain": {"name": "Default"}},
+                    "project": {"id": "p", "name": "service"}, "roles": [{"name": "admin"}],
+                    "issued_at": "2026-11-21T06:53:49.000000Z", "expires_at": "2099-11-21T10:53:49.000000Z"}}"#
+                    .to_owned(),
+            ),
+            ("GET", ["v2.1"]) => answer(200, r#"{"version": {"version": "2.93", "min_version": "2.1"}}"#),
+            ("GET", ["v1"]) => answer(200, r#"{"version": {"version": "1.2", "min_version": "1.0"}}"#),
+            ("GET", ["v2.1", "os-services"]) => self.list_services(query),
+            ("PUT", ["v2.1", "os-services", service]) => self.put_service(service, &body),
+            ("GET", ["v2.1", "os-aggregates"]) => self.list_aggregates(),
+            ("POST", ["v2.1", "os-aggregates"]) => self.make_aggregate(&body),
+            ("POST", ["v2.1", "os-aggregates", number, "action"]) => self.membership(number, &body),
+            ("GET", ["v2.1", "servers", "detail"]) => self.list_servers(query),
+            ("GET", ["v2.1", "servers", server]) => self.show_server(server),
+            ("POST", ["v2.1", "servers", server, "action"]) => self.evacuate(server),
+            ("GET", ["v2.1", "os-migrations"]) => self.migrations(query),
+            ("GET", ["v1", "segments"]) => self.list_segments(),
+            ("GET", ["v1", "segments", _, "hosts"]) => self.list_segment_hosts(),
+            ("PUT", ["v1", "segments", _, "hosts", _]) => self.put_segment_host(&body),
+            ("POST", ["v1", "notifications"]) => self.notify(&body),
+            ("GET", ["v1", "notifications"]) => self.list_notifications(),
+            ("GET", ["v1", "notifications", known]) => self.look_at_notification(known),
+            ("GET", ["redfish", "v1"]) => answer(200, r#"{"Systems": {"@odata.id": "/redfish/v1/Systems"}}"#),
+            ("GET", ["redfish", "v1", "Systems", "1"]) => self.show_system(),
+            ("POST", ["redfish", "v1", "Systems", "1", "Actions", "Go"]) => self.reset(),
+            _ => answer(404, json!({ "itemNotFound": {"message": format!("{} {path}", request.method)} }).to_string()),
+        }
+    }
+}
