@@ -5,7 +5,6 @@
 
 pub mod decide;
 pub mod guard;
-mod instance;
 mod inventory;
 pub mod plan;
 pub mod saga;
@@ -38,8 +37,10 @@ use crate::store::Store;
 
 pub use decide::Decision;
 pub use fencing::{Fencing, HostFence};
-pub use instance::{Data, PlannedInstance, Way};
 pub use inventory::{Inventory, Masakari};
+pub use plan::{Data, PlannedInstance, Way};
+
+use plan::instance;
 
 /// The response: decides what follows from rounds, and carries cases out.
 ///

@@ -104,7 +104,7 @@ impl PlannedInstance {
             id: self.id,
             name: self.name.clone(),
             project: self.project.clone(),
-            info: super::journal::json(self),
+            info: crate::respond::journal::json(self),
             source: source.clone(),
             destination: None,
             fate: self.way.as_str().to_owned(),
@@ -120,7 +120,7 @@ impl PlannedInstance {
 
     /// Back from what the store keeps; `None` when it was not written by this version.
     pub fn read(recorded: &CaseInstance) -> Option<Self> {
-        super::journal::value(&recorded.info)
+        crate::respond::journal::value(&recorded.info)
     }
 }
 

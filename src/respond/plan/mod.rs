@@ -1,16 +1,26 @@
 //! From an inventory to a plan with every choice made; pure. The driver only carries it out.
 
+pub(super) mod instance;
+mod recovery;
+mod steps;
+mod warnings;
+
 use serde::{Deserialize, Serialize};
 
 use crate::clock::Timestamp;
 use crate::config::{self, LocalDisk};
 use crate::ids::{CaseId, HostName, ServiceId};
-use crate::openstack::{DISABLED_REASON_MAX, Migration, MigrationKind, Phase};
+use crate::openstack::DISABLED_REASON_MAX;
 
 use super::guard::Hold;
-use super::instance::{PlannedInstance, Way};
-use super::inventory::{Inventory, Masakari};
-use super::saga::{self, Step};
+use super::inventory::Inventory;
+use recovery::recovery;
+use steps::steps;
+use warnings::warnings;
+
+pub use instance::{Data, PlannedInstance, Way};
+pub use recovery::Recovery;
+pub use steps::PlannedStep;
 
 /// The version of the plan's shape.
 const VERSION: u32 = 1;
@@ -65,15 +75,6 @@ pub struct Plan {
     pub holds: Vec<Hold>,
 }
 
-/// One step.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct PlannedStep {
-    /// Its name.
-    pub step: String,
-    /// What it will do, in words.
-    pub does: String,
-}
-
 /// The compute service before the case.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ServiceBefore {
@@ -98,26 +99,6 @@ pub struct AggregateBefore {
     pub name: String,
     /// Its zone.
     pub availability_zone: Option<String>,
-}
-
-/// Who rebuilds the instances elsewhere.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "by", rename_all = "kebab-case")]
-pub enum Recovery {
-    /// Masakari, told that the host is off.
-    Masakari {
-        /// The segment that the host is in, where that is known.
-        segment: Option<String>,
-        /// Why.
-        because: String,
-    },
-    /// Lazaret itself, one nova evacuation for each instance.
-    Nova {
-        /// Masakari knows the host: it is put under maintenance there first, so that none runs beside us.
-        pause_masakari: bool,
-        /// Why.
-        because: String,
-    },
 }
 
 /// What a plan is made for.
@@ -212,129 +193,6 @@ pub fn disabled_reason(case: &CaseId, cause: &str) -> String {
         .map(|c| if c.is_control() { ' ' } else { c })
         .take(DISABLED_REASON_MAX)
         .collect()
-}
-
-fn recovery(wanted: config::Recovery, masakari: &Masakari, instances: &[PlannedInstance]) -> Recovery {
-    let pause_masakari = matches!(masakari, Masakari::Host(_) | Masakari::NotKnown(_));
-    let nova = |because: String| Recovery::Nova {
-        pause_masakari,
-        because,
-    };
-    if wanted == config::Recovery::Nova {
-        return nova("response.recovery = \"nova\"".to_owned());
-    }
-    let held = instances
-        .iter()
-        .filter(|instance| instance.way == Way::Hold)
-        .count();
-    if held > 0 {
-        return nova(format!(
-            "{held} of {} instances are left for a person, and Masakari would move every one",
-            instances.len()
-        ));
-    }
-    match masakari {
-        Masakari::Absent => nova("the cloud has no Masakari".to_owned()),
-        Masakari::NoSegment => nova("the host is in no segment of Masakari".to_owned()),
-        Masakari::Host(known) if known.segment_enabled == Some(false) => nova(format!(
-            "Masakari's segment {} is disabled, so it would ignore the notification",
-            known.segment_name
-        )),
-        Masakari::Host(known) if known.on_maintenance => {
-            nova("Masakari has the host under maintenance, so it would refuse the notification".to_owned())
-        }
-        Masakari::Host(known) => Recovery::Masakari {
-            segment: Some(known.segment_name.clone()),
-            because: format!(
-                "response.recovery = \"masakari\", and segment {} recovers by {}",
-                known.segment_name, known.recovery_method
-            ),
-        },
-        Masakari::NotKnown(why) => Recovery::Masakari {
-            segment: None,
-            because: format!("response.recovery = \"masakari\"; its segment is not known yet ({why})"),
-        },
-    }
-}
-
-fn steps(
-    host: &HostName,
-    quarantine: &str,
-    fence: &[String],
-    recovery: &Recovery,
-    instances: &[PlannedInstance],
-) -> Vec<PlannedStep> {
-    let held = instances
-        .iter()
-        .filter(|instance| instance.way == Way::Hold)
-        .count();
-    let moving = instances.len().saturating_sub(held);
-    saga::steps(true)
-        .into_iter()
-        .map(|step| PlannedStep {
-            step: step.as_str().to_owned(),
-            does: match step {
-                Step::Plan | Step::Announce | Step::Close => step.meaning().to_owned(),
-                Step::Disable => format!("disable nova-compute on {host}"),
-                Step::Isolate => format!("add {host} to the host aggregate {quarantine}"),
-                Step::Fence if fence.is_empty() => {
-                    format!("see {host} off; no fencing method is configured for it")
-                }
-                Step::Fence => format!("power {host} off by {}, and see it off", fence.join(", then ")),
-                Step::ForceDown => format!("tell nova that {host} is down"),
-                Step::Evacuate => match recovery {
-                    Recovery::Masakari { .. } => {
-                        format!(
-                            "have Masakari evacuate {moving} instances; what it leaves is evacuated by nova"
-                        )
-                    }
-                    Recovery::Nova { .. } => format!("evacuate {moving} instances by nova, leave {held}"),
-                },
-                Step::Confirm => format!("see {moving} instances on other hosts, by nova's word"),
-            },
-        })
-        .collect()
-}
-
-fn warnings(order: &Order<'_>, inventory: &Inventory) -> Vec<String> {
-    let mut warnings = Vec::new();
-    if order.fence.is_empty() {
-        warnings.push(format!(
-            "no fencing method is configured for {}: the case will be stuck before anything is evacuated",
-            inventory.host
-        ));
-    }
-    let quarantine = &order.response.quarantine_aggregate;
-    for aggregate in &inventory.aggregates {
-        if aggregate.name == *quarantine
-            && let Some(zone) = &aggregate.availability_zone
-        {
-            warnings.push(format!(
-                "the aggregate {quarantine} has availability zone {zone}, so hosts of other zones cannot join it; \
-                 it should have none"
-            ));
-        }
-    }
-    if let Masakari::NotKnown(why) = &inventory.masakari {
-        warnings.push(format!("Masakari could not be asked about the host: {why}"));
-    }
-    for migration in inventory
-        .migrations
-        .iter()
-        .filter(|migration| may_come_back(migration))
-    {
-        warnings.push(format!(
-            "instance {} was resized or moved away from this host and waits for its owner's word; a revert would \
-             bring it back: confirm it before",
-            migration.instance
-        ));
-    }
-    warnings
-}
-
-fn may_come_back(migration: &Migration) -> bool {
-    matches!(migration.kind, MigrationKind::Cold | MigrationKind::Resize)
-        && migration.phase() == Phase::Waiting
 }
 
 #[cfg(test)]

@@ -6,8 +6,10 @@ use std::time::Duration;
 use proptest::prelude::*;
 
 use crate::config::ResponseMode;
-use crate::openstack::{Aggregate, ComputeService, ComputeServices, Flavor, RecoveryHost, Server};
-use crate::respond::instance::Data;
+use crate::openstack::{
+    Aggregate, ComputeService, ComputeServices, Flavor, Migration, MigrationKind, RecoveryHost, Server,
+};
+use crate::respond::inventory::Masakari;
 
 use super::*;
 
