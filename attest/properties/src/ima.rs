@@ -125,6 +125,10 @@ fn as_binary(text: &[u8]) -> Option<Vec<u8>> {
             (b"ima-ngv2" | b"ima-sigv2", DigestKind::Unknown) => return None,
             _ => b"",
         };
+        // The name of an algorithm ends at its first zero; what stands behind one is read as the digest's.
+        if fields.algorithm.is_empty() && fields.digest.windows(2).any(|pair| pair == b":\0") {
+            return None;
+        }
         let digest = sized_le32(&[kind, fields.algorithm, b":\0", fields.digest].concat());
         let path = sized_le32(&[fields.path, b"\0"].concat());
         let data = match entry.template.name() {
