@@ -170,3 +170,34 @@ impl<'a> FileSignature<'a> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_signature_covers_digests_of_its_own_algorithm_and_size_alone() {
+        // Kind 3, version 2, sha256, a key, a size, and the signature.
+        let bytes = [&[3, 2, 4, 1, 2, 3, 4, 0, 8][..], &[9; 8]].concat();
+        let signature = FileSignature::parse(&bytes).unwrap();
+        let covers = |algorithm: &[u8], digest: &[u8]| {
+            let measured = SignedDigest {
+                verity: false,
+                algorithm,
+                digest,
+            };
+            signature.covers(&measured).is_ok()
+        };
+        assert!(covers(b"sha256", &[7; 32]));
+        // SM3 has the size of SHA-256.
+        for (algorithm, size) in [
+            (&b"sm3"[..], 32),
+            (b"", 32),
+            (b"sha512", 64),
+            (b"sha256", 31),
+            (b"sha256", 64),
+        ] {
+            assert!(!covers(algorithm, &vec![7; size]), "{algorithm:?} {size}");
+        }
+    }
+}

@@ -99,10 +99,9 @@ impl Host {
     }
 
     pub fn pcrs(&self) -> Pcrs {
-        let mut pcrs = Pcrs::at_startup(
-            &[Bank::Sha1, Bank::Sha256],
-            self.boot.startup_locality.unwrap_or(0),
-        );
+        let mut banks = vec![Bank::Sha1, Bank::Sha256];
+        banks.extend(self.force.iter().map(|(bank, _, _)| *bank));
+        let mut pcrs = Pcrs::at_startup(&banks, self.boot.startup_locality.unwrap_or(0));
         for (index, digests) in self.boot.extends() {
             pcrs.extend(index, &digests);
         }

@@ -160,6 +160,7 @@ fn fields_are_what_was_forged() {
         );
         assert_eq!(metadata.xattr_names, b"security.selinux|security.ima");
         assert_eq!(metadata.xattr_lengths, [27, 0, 0, 0, 3, 0, 0, 0]);
+        assert_eq!(metadata.xattr_values, b"system_u:object_r:bin_t:s0\0\x04\x04\x07");
         assert_eq!(metadata.signature.len(), 256);
     }
     let list = forged(Template::ImaModsig, Bank::Sha256);
@@ -216,6 +217,33 @@ fn an_md5_digest_in_the_oldest_template_is_read() {
         assert_eq!(entry.measured(HashAlg::Sha1).unwrap(), sha1);
         assert_eq!(entry.fields.unwrap().algorithm, b"md5");
         assert_eq!(entry.fields.unwrap().path, name);
+    }
+}
+
+/// A format can do without a name or a digest; nothing can be said about such an entry.
+#[test]
+fn an_entry_without_a_name_or_without_a_digest_has_no_fields() {
+    for (format, fields) in [("d-ng|n-ng", true), ("d-ng|sig", false), ("n-ng|sig", false)] {
+        let list = forged(Template::Custom(Format(format)), Bank::Sha256);
+        for bytes in [list.text(), list.binary()] {
+            let mut cursor = ImaList::new(&bytes).cursor();
+            let entry = cursor.next_entry().unwrap().unwrap();
+            assert!(entry.template.is_known(), "{format}");
+            assert_eq!(entry.fields.is_some(), fields, "{format}");
+        }
+    }
+}
+
+/// `%2d`: the kernel puts a space before one digit.
+#[test]
+fn an_entry_for_a_pcr_of_one_digit_is_read() {
+    let line = |pcr: &str| format!("{pcr} {} ima-ng sha256:{} /a\n", "1".repeat(40), "2".repeat(64));
+    for (pcr, number) in [(" 8", 8), ("8", 8), ("10", 10), ("23", 23)] {
+        let text = line("10") + &line(pcr);
+        let mut cursor = ImaList::new(text.as_bytes()).cursor();
+        assert_eq!(cursor.next_entry().unwrap().unwrap().pcr, 10, "{pcr}");
+        assert_eq!(cursor.next_entry().unwrap().unwrap().pcr, number, "{pcr}");
+        assert!(cursor.next_entry().unwrap().is_none(), "{pcr}");
     }
 }
 

@@ -16,6 +16,23 @@ fn a_list_proven_by_sha1_alone_is_told() {
     assert!(result.claims.ima.unwrap().by_sha1_alone);
 }
 
+/// Kernels since 5.8 pad SHA-1 only in a bank whose algorithm they lack: the other bank still proves the list.
+#[test]
+fn a_bank_that_the_kernel_pads_beside_one_that_it_does_not_costs_nothing() {
+    let mut host = Host::new();
+    let policy = rules(&host, "", "");
+    let padded = host.ima.entries.iter().fold(vec![0; 48], |pcr, entry| {
+        let mut digest = Bank::Sha1.hash(&[&entry.hashed_data()]);
+        digest.resize(48, 0);
+        Bank::Sha384.hash(&[&pcr, &digest])
+    });
+    host.force = vec![(Bank::Sha384, 10, padded)];
+    host.selection = "sha256:0,1,2,3,4,5,6,7,8,9,10,14+sha384:10";
+    let result = host.round(&policy);
+    expect(&result, Verdict::Affirming, &[]);
+    assert!(!result.claims.ima.unwrap().by_sha1_alone);
+}
+
 #[test]
 fn case_58_boot_aggregate_is_compared_by_the_old_formula_as_well() {
     let mut host = Host::new();
