@@ -16,4 +16,5 @@ pub mod store;
 pub mod clock;
 pub mod ids;
 pub mod observe;
+pub mod permit;
 pub mod shutdown;

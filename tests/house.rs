@@ -120,6 +120,23 @@ fn the_cloud_and_the_fence_know_neither_evidence_nor_database() {
 }
 
 #[test]
+fn only_the_lease_gives_leave_to_act() {
+    for (path, text) in sources("src") {
+        if path.ends_with("respond/leave.rs") {
+            continue;
+        }
+        let code = code(&text);
+        for word in ["Permits for ", "Permit::until("] {
+            assert!(
+                !code.contains(word),
+                "{}: `{word}`: leave comes from the database, in respond/leave.rs",
+                path.display()
+            );
+        }
+    }
+}
+
+#[test]
 fn what_decides_is_pure_and_synchronous() {
     let words = [
         "async ",

@@ -16,6 +16,7 @@ use tokio::process::Command;
 use zeroize::Zeroizing;
 
 use crate::config::secret::{Secret, SecretSource};
+use crate::permit::{Act, Effect, Permit, Permits};
 
 use super::power::{Error, Power};
 use metadata::Metadata;
@@ -124,7 +125,7 @@ impl FenceAgent {
     /// The power state now: exit code 0 is on, 2 is off, everything else is unknown.
     pub async fn power_state(&self) -> Result<Power, Error> {
         let doing = "read the power state";
-        let (run, password) = self.act("status", doing).await?;
+        let (run, password) = self.carry_out("status", doing, None).await?;
         match run.code {
             Some(0) => Ok(Power::On),
             Some(2) => Ok(Power::Off),
@@ -133,24 +134,39 @@ impl FenceAgent {
     }
 
     /// Switches the power off (`off`, never `reboot`). Agents wait until it is; reading tells.
-    pub async fn ask_off(&self) -> Result<(), Error> {
-        self.switch("off", "switch the power off").await
+    pub async fn ask_off(&self, permits: &dyn Permits) -> Result<(), Error> {
+        let effect = Effect::PowerOff(self.name.clone());
+        self.switch("off", "switch the power off", Act { effect, permits })
+            .await
     }
 
     /// Switches the power on.
-    pub async fn ask_on(&self) -> Result<(), Error> {
-        self.switch("on", "switch the power on").await
+    pub async fn ask_on(&self, permits: &dyn Permits) -> Result<(), Error> {
+        let effect = Effect::PowerOn(self.name.clone());
+        self.switch("on", "switch the power on", Act { effect, permits })
+            .await
     }
 
-    async fn switch(&self, action: &str, doing: &'static str) -> Result<(), Error> {
-        let (run, password) = self.act(action, doing).await?;
+    async fn switch(&self, action: &str, doing: &'static str, act: Act<'_>) -> Result<(), Error> {
+        let (run, password) = self.carry_out(action, doing, Some(&act)).await?;
+        let ended = run.code.map_or_else(
+            || "ended by a signal".to_owned(),
+            |code| format!("ended with {code}"),
+        );
+        act.answered(&format!("the fence agent {ended}")).await;
         match run.code {
             Some(0) => Ok(()),
             _ => Err(self.failed(doing, &run, password.as_ref())),
         }
     }
 
-    async fn act(&self, action: &str, doing: &'static str) -> Result<(Run, Option<Secret>), Error> {
+    /// Runs it; an action that switches something needs leave, and gets it last of all.
+    async fn carry_out(
+        &self,
+        action: &str,
+        doing: &'static str,
+        act: Option<&Act<'_>>,
+    ) -> Result<(Run, Option<Secret>), Error> {
         let mut lines = Zeroizing::new(String::with_capacity(4096));
         for (key, value) in &self.options {
             lines.extend([key.as_str(), "=", value.as_str(), "\n"]);
@@ -172,6 +188,16 @@ impl FenceAgent {
         }
         // Last, because the later of two equal keys wins.
         lines.extend(["action=", action, "\n"]);
+        if let Some(act) = act {
+            let permit = act.permit().await;
+            permit
+                .and_then(Permit::spend)
+                .map_err(|denied| Error::NotPermitted {
+                    method: self.name.clone(),
+                    doing,
+                    denied,
+                })?;
+        }
         let run = run(&self.program, &lines, self.timeout, &self.name, doing).await?;
         Ok((run, password))
     }

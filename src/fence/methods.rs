@@ -6,6 +6,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use crate::ids::HostName;
+use crate::permit::Permits;
 
 use super::agent::FenceAgent;
 use super::fenced::PowerSignal;
@@ -40,24 +41,24 @@ impl Method {
     }
 
     /// Asks for the power to be forced off. Success means that it was asked, not that it is off.
-    pub async fn ask_off(&self) -> Result<(), Error> {
+    pub async fn ask_off(&self, permits: &dyn Permits) -> Result<(), Error> {
         match self {
-            Self::Redfish(redfish) => Box::pin(redfish.ask_off()).await,
-            Self::FenceAgent(agent) => Box::pin(agent.ask_off()).await,
+            Self::Redfish(redfish) => Box::pin(redfish.ask_off(permits)).await,
+            Self::FenceAgent(agent) => Box::pin(agent.ask_off(permits)).await,
         }
     }
 
     /// Powers a host on; only a release and tests do this.
-    pub async fn ask_on(&self) -> Result<(), Error> {
+    pub async fn ask_on(&self, permits: &dyn Permits) -> Result<(), Error> {
         match self {
-            Self::Redfish(redfish) => Box::pin(redfish.ask_on()).await,
-            Self::FenceAgent(agent) => Box::pin(agent.ask_on()).await,
+            Self::Redfish(redfish) => Box::pin(redfish.ask_on(permits)).await,
+            Self::FenceAgent(agent) => Box::pin(agent.ask_on(permits)).await,
         }
     }
 
     /// Makes sure that the power is off: looks, asks only if needed, looks until `off_polls` readings in a
     /// row are exactly Off. `true` when it had to ask.
-    async fn ensure_off(&self, watch: &Watch) -> Result<bool, Error> {
+    async fn ensure_off(&self, permits: &dyn Permits, watch: &Watch) -> Result<bool, Error> {
         let begin = Instant::now();
         let end = begin + watch.deadline;
         let late = |_| Error::Deadline {
@@ -71,7 +72,7 @@ impl Method {
             .map_err(late)?;
         let asked = !matches!(before, Ok(Power::Off));
         if asked {
-            tokio::time::timeout_at(end, self.ask_off())
+            tokio::time::timeout_at(end, self.ask_off(permits))
                 .await
                 .map_err(late)??;
         }
@@ -189,12 +190,13 @@ impl Methods {
 
     /// Makes sure that the host is off: each method gets `watch.deadline`, the next is tried when one fails.
     /// Harmless to repeat: a host that is off is not switched again.
-    pub async fn power_off(&self, watch: &Watch) -> Result<PoweredOff<'_>, AllFailed> {
+    pub async fn power_off(&self, permits: &dyn Permits, watch: &Watch) -> Result<PoweredOff<'_>, AllFailed> {
         let mut attempts = Vec::new();
         for method in &self.methods {
             let begin = Instant::now();
-            let outcome = method.ensure_off(watch).await;
+            let outcome = method.ensure_off(permits, watch).await;
             let done = outcome.is_ok();
+            let denied = matches!(outcome, Err(Error::NotPermitted { .. }));
             if let Err(error) = &outcome {
                 tracing::warn!(host = %self.host, method = method.name(), %error, "fencing method failed");
             }
@@ -205,6 +207,9 @@ impl Methods {
             });
             if done {
                 return Ok(PoweredOff { by: method, attempts });
+            }
+            if denied {
+                break;
             }
         }
         Err(AllFailed {

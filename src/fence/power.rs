@@ -4,6 +4,7 @@ use std::fmt;
 use std::time::Duration;
 
 use crate::config::secret::SecretError;
+use crate::permit::Denied;
 
 /// The power state of a host, as one method reports it now.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -44,6 +45,16 @@ pub enum Error {
         method: String,
         /// Why.
         source: SecretError,
+    },
+    /// Whoever acts has no leave to: its lease is lost, say. Nothing was switched.
+    #[error("{method}: to {doing}: {denied}")]
+    NotPermitted {
+        /// The method.
+        method: String,
+        /// What was attempted.
+        doing: &'static str,
+        /// Why not.
+        denied: Denied,
     },
     /// No answer: the address, the network, or TLS (another certificate than the pinned one).
     #[error("{method}: to {doing}: no answer: {reason}")]
@@ -161,6 +172,7 @@ impl Error {
             Self::Credentials { .. } | Self::OtherMachine { .. } => true,
             Self::Unreachable { reason, .. } => reason.contains("certificate"),
             Self::Setup { .. }
+            | Self::NotPermitted { .. }
             | Self::Secret { .. }
             | Self::Refused { .. }
             | Self::Unreadable { .. }

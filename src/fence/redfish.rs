@@ -14,6 +14,7 @@ use url::Url;
 use uuid::Uuid;
 
 use crate::config::secret::{Secret, SecretSource};
+use crate::permit::{Act, Effect, Permit, Permits};
 
 use super::power::{Error, Power};
 use super::trust::{Trust, authorities, pinned};
@@ -143,18 +144,33 @@ impl Redfish {
     }
 
     /// Asks for `ForceOff`, after the machine's UUID was compared with the inventory's.
-    pub async fn ask_off(&self) -> Result<(), Error> {
-        self.reset("switch the power off", "ForceOff", Power::Off).await
+    pub async fn ask_off(&self, permits: &dyn Permits) -> Result<(), Error> {
+        let effect = Effect::PowerOff(self.name.clone());
+        self.reset(
+            "switch the power off",
+            "ForceOff",
+            Power::Off,
+            Act { effect, permits },
+        )
+        .await
     }
 
     /// Asks for the power to be switched on.
-    pub async fn ask_on(&self) -> Result<(), Error> {
-        self.reset("switch the power on", "On", Power::On).await
+    pub async fn ask_on(&self, permits: &dyn Permits) -> Result<(), Error> {
+        let effect = Effect::PowerOn(self.name.clone());
+        self.reset("switch the power on", "On", Power::On, Act { effect, permits })
+            .await
     }
 
-    async fn reset(&self, doing: &'static str, kind: &'static str, wanted: Power) -> Result<(), Error> {
+    async fn reset(
+        &self,
+        doing: &'static str,
+        kind: &'static str,
+        wanted: Power,
+        act: Act<'_>,
+    ) -> Result<(), Error> {
         let (root, access) = self.open(doing).await?;
-        let outcome = self.reset_with(doing, kind, wanted, &root, &access).await;
+        let outcome = self.reset_with(doing, kind, wanted, &act, &root, &access).await;
         self.close(access).await;
         outcome
     }
@@ -164,6 +180,7 @@ impl Redfish {
         doing: &'static str,
         kind: &'static str,
         wanted: Power,
+        act: &Act<'_>,
         root: &Root,
         access: &Authentication,
     ) -> Result<(), Error> {
@@ -184,12 +201,13 @@ impl Redfish {
         }
         let url = self.at(doing, &reset.target)?;
         let answer = self
-            .send(doing, || {
+            .send_with(doing, Some(act), || {
                 access
                     .sign(self, self.http.request(Method::POST, url.clone()))
                     .json(&json!({"ResetType": kind}))
             })
             .await?;
+        act.answered(&format!("the BMC answered {}", answer.status)).await;
         if answer.status.is_success() {
             // 200, 202 with a task, 204: taken. Whether it is off is seen by reading.
             return Ok(());
@@ -361,7 +379,18 @@ impl Redfish {
         Ok(url)
     }
 
+    /// Sends what changes nothing about the host.
     async fn send(&self, doing: &'static str, request: impl Fn() -> RequestBuilder) -> Result<Answer, Error> {
+        self.send_with(doing, None, request).await
+    }
+
+    /// Sends a request; one that acts needs leave, anew each time that it is sent.
+    async fn send_with(
+        &self,
+        doing: &'static str,
+        act: Option<&Act<'_>>,
+        request: impl Fn() -> RequestBuilder,
+    ) -> Result<Answer, Error> {
         let lost = |error: reqwest::Error| Error::Unreachable {
             method: self.name.clone(),
             doing,
@@ -370,6 +399,16 @@ impl Redfish {
         let mut attempts = 0;
         loop {
             attempts += 1;
+            if let Some(act) = act {
+                let permit = act.permit().await;
+                permit
+                    .and_then(Permit::spend)
+                    .map_err(|denied| Error::NotPermitted {
+                        method: self.name.clone(),
+                        doing,
+                        denied,
+                    })?;
+            }
             let mut response = request().send().await.map_err(lost)?;
             let (status, headers) = (response.status(), response.headers().clone());
             let mut body = Vec::new();

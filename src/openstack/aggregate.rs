@@ -4,6 +4,7 @@ use serde::Deserialize;
 use serde_json::json;
 
 use crate::ids::HostName;
+use crate::permit::{Act, Effect, Permits};
 
 use super::call::{Call, Service};
 use super::error::Error;
@@ -82,7 +83,7 @@ impl Cloud {
 
     /// Makes sure that the aggregate is there; made without an availability zone. One that another daemon
     /// made at the same moment is taken.
-    pub async fn ensure_aggregate(&self, name: &str) -> Result<Aggregate, Error> {
+    pub async fn ensure_aggregate(&self, permits: &dyn Permits, name: &str) -> Result<Aggregate, Error> {
         if let Some(aggregate) = self.aggregate(name).await? {
             return Ok(aggregate);
         }
@@ -91,7 +92,8 @@ impl Cloud {
             .body(json!({"aggregate": {"name": name}}))
             .right(CREATE_RIGHT)
             .harmless_twice();
-        match self.json::<One>(call).await {
+        let effect = Effect::MakeAggregate(name.to_owned());
+        match self.act_json::<One>(call, Act { effect, permits }).await {
             Ok(made) => Ok(made.aggregate),
             Err(Error::Conflict(answer)) => match self.aggregate(name).await? {
                 Some(aggregate) => Ok(aggregate),
@@ -102,13 +104,19 @@ impl Cloud {
     }
 
     /// Makes sure that a host belongs to an aggregate. A 409 means "already" or "cannot": a read decides.
-    pub async fn join_aggregate(&self, aggregate: &Aggregate, host: &HostName) -> Result<Joined, Error> {
+    pub async fn join_aggregate(
+        &self,
+        permits: &dyn Permits,
+        aggregate: &Aggregate,
+        host: &HostName,
+    ) -> Result<Joined, Error> {
         let doing = format!("add {host} to the host aggregate {}", aggregate.name);
         let call = Call::post(Service::Compute, &action(aggregate), &doing)
             .body(json!({"add_host": {"host": host}}))
             .right(ADD_RIGHT)
             .harmless_twice();
-        match self.json::<One>(call).await {
+        let effect = Effect::Join(host.clone(), aggregate.name.clone());
+        match self.act_json::<One>(call, Act { effect, permits }).await {
             Ok(now) => Ok(Joined::Now(now.aggregate)),
             Err(Error::Conflict(answer)) => match self.by_id(aggregate.id).await? {
                 Some(now) if now.has(host) => Ok(Joined::Already(now)),
@@ -119,13 +127,19 @@ impl Cloud {
     }
 
     /// Makes sure that a host does not belong to an aggregate.
-    pub async fn leave_aggregate(&self, aggregate: &Aggregate, host: &HostName) -> Result<Joined, Error> {
+    pub async fn leave_aggregate(
+        &self,
+        permits: &dyn Permits,
+        aggregate: &Aggregate,
+        host: &HostName,
+    ) -> Result<Joined, Error> {
         let doing = format!("remove {host} from the host aggregate {}", aggregate.name);
         let call = Call::post(Service::Compute, &action(aggregate), &doing)
             .body(json!({"remove_host": {"host": host}}))
             .right(REMOVE_RIGHT)
             .harmless_twice();
-        match self.json::<One>(call).await {
+        let effect = Effect::Leave(host.clone(), aggregate.name.clone());
+        match self.act_json::<One>(call, Act { effect, permits }).await {
             Ok(now) => Ok(Joined::Now(now.aggregate)),
             Err(Error::NotFound(answer)) => match self.by_id(aggregate.id).await? {
                 Some(now) if !now.has(host) => Ok(Joined::Already(now)),

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use crate::config::secret::SecretError;
 use crate::ids::HostName;
+use crate::permit::Denied;
 
 use super::call::Service;
 use super::version::{Version, VersionRange};
@@ -201,6 +202,14 @@ pub enum Error {
         /// The host of the proof.
         fenced: HostName,
     },
+    /// Whoever acts has no leave to: its lease is lost, say.
+    #[error("to {call}: {denied}")]
+    NotPermitted {
+        /// What was attempted.
+        call: String,
+        /// Why not.
+        denied: Denied,
+    },
     /// The text cannot be a reason for a disabled service.
     #[error("the reason for disabling {host} has {found} characters, nova takes 1 to {limit}")]
     Reason {
@@ -237,6 +246,7 @@ impl Error {
             | Self::NoEndpoint { .. }
             | Self::VersionTooLow { .. }
             | Self::NotOnFencedHost { .. }
+            | Self::NotPermitted { .. }
             | Self::Reason { .. } => Next::Stop,
             Self::NotFound(_) | Self::Conflict(_) => Next::Look,
             Self::TooLarge { .. } | Self::TooManyPages { .. } | Self::Unreadable { .. } => Next::Look,
@@ -250,6 +260,14 @@ impl Error {
                     Next::Again
                 }
             }
+        }
+    }
+
+    /// Whether a call that changes something may have been carried out: no answer, or none that says.
+    pub(super) fn maybe_done(&self) -> bool {
+        match self {
+            Self::NotFound(_) | Self::Conflict(_) => false,
+            _ => self.next() == Next::Look,
         }
     }
 
@@ -274,6 +292,7 @@ impl Error {
             | Self::VersionTooLow { .. }
             | Self::NotKnown { .. }
             | Self::NotOnFencedHost { .. }
+            | Self::NotPermitted { .. }
             | Self::Reason { .. } => None,
         }
     }

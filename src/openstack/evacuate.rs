@@ -9,6 +9,7 @@ use serde_json::json;
 
 use crate::fence::Fenced;
 use crate::ids::{HostName, InstanceId};
+use crate::permit::{Act, Effect, Permits};
 
 use super::call::{Call, Service};
 use super::error::Error;
@@ -39,6 +40,7 @@ impl Cloud {
     /// Asked for at a microversion below 2.95, so that an instance that ran runs again.
     pub async fn evacuate(
         &self,
+        permits: &dyn Permits,
         fenced: &Fenced,
         instance: InstanceId,
         target: Option<&HostName>,
@@ -58,7 +60,8 @@ impl Cloud {
         let call = Call::post(Service::Compute, &format!("/servers/{instance}/action"), &doing)
             .body(body)
             .right(RIGHT);
-        self.send(call).await?;
+        let effect = Effect::Evacuate(instance);
+        self.act(call, Act { effect, permits }).await?;
         Ok(Evacuation::Asked)
     }
 }

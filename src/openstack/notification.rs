@@ -7,6 +7,7 @@ use uuid::Uuid;
 use crate::clock::Timestamp;
 use crate::fence::Fenced;
 use crate::ids::{HostName, InstanceId};
+use crate::permit::{Act, Effect, Permits};
 
 use super::call::{Call, Service};
 use super::error::Error;
@@ -172,7 +173,12 @@ impl Cloud {
     /// `host_status` NORMAL is what makes Masakari act; anything else it ignores. `at` is the time of the
     /// fence: Masakari tells a duplicate by it, so the same case sends the same `at` after a restart and gets
     /// its own notification back. The request sleeps up to 5 s on Masakari's side.
-    pub async fn notify_stopped(&self, fenced: &Fenced, at: Timestamp) -> Result<Notified, Error> {
+    pub async fn notify_stopped(
+        &self,
+        permits: &dyn Permits,
+        fenced: &Fenced,
+        at: Timestamp,
+    ) -> Result<Notified, Error> {
         let host = fenced.host();
         let doing = format!("notify Masakari that {host} is off");
         let generated = at
@@ -187,7 +193,8 @@ impl Cloud {
             }}))
             .right(CREATE_RIGHT)
             .slow();
-        match self.json::<One>(call).await {
+        let effect = Effect::Notify(host.clone());
+        match self.act_json::<One>(call, Act { effect, permits }).await {
             Ok(sent) => Ok(Notified::Sent(sent.notification.into())),
             Err(Error::Conflict(answer)) => match self.newest_stopped(host).await? {
                 Some(known) => Ok(Notified::Adopted(known)),

@@ -5,6 +5,7 @@ use serde_json::json;
 use uuid::Uuid;
 
 use crate::ids::HostName;
+use crate::permit::{Act, Effect, Permits};
 
 use super::call::{Call, Service};
 use super::error::Error;
@@ -105,12 +106,18 @@ impl Cloud {
 
     /// Puts a host under Masakari's maintenance, so that its own monitors start no second recovery while nova
     /// evacuates; or ends it, at a release.
-    pub async fn set_maintenance(&self, host: &RecoveryHost, on: bool) -> Result<(), Error> {
+    pub async fn set_maintenance(
+        &self,
+        permits: &dyn Permits,
+        host: &RecoveryHost,
+        on: bool,
+    ) -> Result<(), Error> {
         let doing = format!("set on_maintenance of {} in Masakari to {on}", host.host);
         let path = format!("/segments/{}/hosts/{}", host.segment, host.id);
         let call = Call::put(Service::InstanceHa, &path, &doing)
             .body(json!({"host": {"on_maintenance": on}}))
             .right(UPDATE_RIGHT);
-        self.send(call).await.map(drop)
+        let effect = Effect::Maintenance(host.host.clone(), on);
+        self.act(call, Act { effect, permits }).await.map(drop)
     }
 }

@@ -9,8 +9,10 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 use url::Url;
 
+use crate::permit::{Act, Denied, Permit};
+
 use super::answer::{reason, refusal};
-use super::call::Call;
+use super::call::{Call, Service};
 use super::error::Error;
 use super::session::{Cloud, Session};
 
@@ -45,23 +47,46 @@ impl Cloud {
     /// Makes a call and reads its JSON answer.
     pub(super) async fn json<T: DeserializeOwned>(&self, call: Call) -> Result<T, Error> {
         let (doing, service) = (call.doing.clone(), call.service);
-        let body = self.send(call).await?;
-        serde_json::from_slice(&body).map_err(|error| Error::Unreadable {
-            call: doing,
-            service,
-            reason: error.to_string(),
-        })
+        read(doing, service, &self.send(call).await?)
+    }
+
+    /// Makes a call that changes something: leave is asked for each time directly before it is sent, and what came
+    /// of it is told after, where that is known.
+    pub(super) async fn act(&self, call: Call, act: Act<'_>) -> Result<Vec<u8>, Error> {
+        let outcome = self.within_deadline(call, Some(&act)).await;
+        match &outcome {
+            Ok(_) => act.answered("it was accepted").await,
+            Err(Error::NotPermitted { .. }) => {}
+            Err(error) if error.maybe_done() => {}
+            Err(error) => {
+                let words = format!("it was not accepted: {error}");
+                act.answered(&words).await;
+            }
+        }
+        outcome
+    }
+
+    /// The same, and reads the JSON answer.
+    pub(super) async fn act_json<T: DeserializeOwned>(&self, call: Call, act: Act<'_>) -> Result<T, Error> {
+        let (doing, service) = (call.doing.clone(), call.service);
+        read(doing, service, &self.act(call, act).await?)
+    }
+
+    /// Makes a call that changes nothing.
+    pub(super) async fn send(&self, call: Call) -> Result<Vec<u8>, Error> {
+        self.within_deadline(call, None).await
     }
 
     /// Makes a call within its deadline.
-    pub(super) async fn send(&self, call: Call) -> Result<Vec<u8>, Error> {
+    async fn within_deadline(&self, call: Call, act: Option<&Act<'_>>) -> Result<Vec<u8>, Error> {
         let limit = if call.slow {
             self.connection.timeout.max(SLOW_CALL_MIN)
         } else {
             self.connection.timeout
         };
         let exchange = Exchange::default();
-        match tokio::time::timeout(limit, self.send_patiently(&call, &exchange)).await {
+        let sent = Box::pin(self.send_patiently(&call, act, &exchange));
+        match tokio::time::timeout(limit, sent).await {
             Ok(outcome) => outcome,
             Err(_) => Err(Error::Deadline {
                 maybe_done: call.writes() && exchange.on_wire.load(Ordering::Relaxed),
@@ -72,7 +97,12 @@ impl Cloud {
         }
     }
 
-    async fn send_patiently(&self, call: &Call, exchange: &Exchange) -> Result<Vec<u8>, Error> {
+    async fn send_patiently(
+        &self,
+        call: &Call,
+        act: Option<&Act<'_>>,
+        exchange: &Exchange,
+    ) -> Result<Vec<u8>, Error> {
         if let Some(needed) = call.version {
             let offered = self.versions(call.service).await?;
             if !offered.offers(needed) {
@@ -86,7 +116,7 @@ impl Cloud {
         }
         let mut url = self.endpoint(call.service).await?;
         url.set_path(&format!("{}{}", url.path().trim_end_matches('/'), call.path));
-        Ok(self.with_token(call, &url, exchange).await?.body)
+        Ok(self.with_token(call, &url, act, exchange).await?.body)
     }
 
     /// Sends a call with our token; when that is refused, logs in again, once, and sends the same call again.
@@ -95,13 +125,18 @@ impl Cloud {
         &self,
         call: &Call,
         url: &Url,
+        act: Option<&Act<'_>>,
         exchange: &Exchange,
     ) -> Result<Reply, Error> {
         let session = self.token().await?;
-        match self.exchange_patiently(call, url, Some(&session), exchange).await {
+        match self
+            .exchange_patiently(call, url, Some(&session), act, exchange)
+            .await
+        {
             Err(Error::Unauthorized(_)) => {
                 let session = self.renewed(&session).await?;
-                self.exchange_patiently(call, url, Some(&session), exchange).await
+                self.exchange_patiently(call, url, Some(&session), act, exchange)
+                    .await
             }
             outcome => outcome,
         }
@@ -113,13 +148,16 @@ impl Cloud {
         call: &Call,
         url: &Url,
         session: Option<&Session>,
+        act: Option<&Act<'_>>,
         exchange: &Exchange,
     ) -> Result<Reply, Error> {
         let mut attempts = 0;
         loop {
             attempts += 1;
+            // Last before the wire, and anew for each time: between two, a lease may be lost.
+            let permit = permit(call, act).await?;
             exchange.on_wire.store(true, Ordering::Relaxed);
-            let outcome = self.exchange(call, url, session).await;
+            let outcome = self.exchange(call, url, session, permit).await;
             exchange.on_wire.store(false, Ordering::Relaxed);
             let (status, headers, body) = match outcome {
                 Ok(answered) => answered,
@@ -160,6 +198,7 @@ impl Cloud {
         call: &Call,
         url: &Url,
         session: Option<&Session>,
+        permit: Option<Permit>,
     ) -> Result<(StatusCode, HeaderMap, Vec<u8>), Error> {
         let mut url = url.clone();
         if !call.query.is_empty() {
@@ -188,6 +227,9 @@ impl Cloud {
             maybe_done: call.writes() && !error.is_connect(),
             reason: reason(error),
         };
+        if let Some(permit) = permit {
+            permit.spend().map_err(|denied| not_permitted(call, denied))?;
+        }
         let mut response = request.send().await.map_err(lost)?;
         let (status, headers) = (response.status(), response.headers().clone());
         let mut body = Vec::new();
@@ -264,6 +306,36 @@ fn next_marker(answer: &Value, rows: &str) -> Option<String> {
     url::form_urlencoded::parse(query.as_bytes())
         .find(|(key, _)| key == "marker")
         .map(|(_, marker)| marker.into_owned())
+}
+
+/// Leave to send a call once; a call that changes nothing needs none. One that does, and names no effect, is not sent.
+async fn permit(call: &Call, act: Option<&Act<'_>>) -> Result<Option<Permit>, Error> {
+    let denied = match act {
+        _ if !call.writes() => return Ok(None),
+        Some(act) => match act.permit().await {
+            Ok(permit) => return Ok(Some(permit)),
+            Err(denied) => denied,
+        },
+        None => Denied {
+            why: "nobody asked for it".to_owned(),
+        },
+    };
+    Err(not_permitted(call, denied))
+}
+
+fn not_permitted(call: &Call, denied: Denied) -> Error {
+    Error::NotPermitted {
+        call: call.doing.clone(),
+        denied,
+    }
+}
+
+fn read<T: DeserializeOwned>(call: String, service: Service, body: &[u8]) -> Result<T, Error> {
+    serde_json::from_slice(body).map_err(|error| Error::Unreadable {
+        call,
+        service,
+        reason: error.to_string(),
+    })
 }
 
 /// How long to wait before the next attempt; `None` when the service asks for more than we wait.

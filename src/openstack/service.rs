@@ -8,6 +8,7 @@ use serde_json::json;
 use crate::clock::Timestamp;
 use crate::fence::HeartbeatSignal;
 use crate::ids::{HostName, ServiceId};
+use crate::permit::{Act, Effect, Permits};
 
 use super::call::{Call, Service};
 use super::error::Error;
@@ -136,15 +137,17 @@ impl Cloud {
 
     /// Keeps new instances off a host. Repeating it is harmless. nova asks the host itself before it answers,
     /// so a hung host makes this time out although it took effect: look then.
-    pub async fn disable(&self, service: &ComputeService, reason: &str) -> Result<ComputeService, Error> {
+    pub async fn disable(
+        &self,
+        permits: &dyn Permits,
+        service: &ComputeService,
+        reason: &str,
+    ) -> Result<ComputeService, Error> {
+        let effect = Effect::Disable(service.host.clone());
         let doing = format!("disable the compute service of {}", service.host);
-        self.update(
-            service,
-            &doing,
-            reason,
-            json!({"status": "disabled", "disabled_reason": reason}),
-        )
-        .await
+        let body = json!({"status": "disabled", "disabled_reason": reason});
+        self.update(Act { effect, permits }, service, &doing, reason, body)
+            .await
     }
 
     /// Makes nova treat the host as down, in the same request that keeps it disabled, so that no other tool
@@ -154,6 +157,7 @@ impl Cloud {
     /// written again because Masakari overwrites it.
     pub async fn force_down(
         &self,
+        permits: &dyn Permits,
         fenced: &crate::fence::Fenced,
         service: &ComputeService,
         reason: &str,
@@ -167,23 +171,37 @@ impl Cloud {
             });
         }
         let body = json!({"status": "disabled", "disabled_reason": reason, "forced_down": true});
-        self.update(service, &doing, reason, body).await
+        let effect = Effect::ForceDown(service.host.clone());
+        self.update(Act { effect, permits }, service, &doing, reason, body)
+            .await
     }
 
     /// Lets instances land on a host again. Only a release does this.
-    pub async fn enable(&self, service: &ComputeService) -> Result<ComputeService, Error> {
+    pub async fn enable(
+        &self,
+        permits: &dyn Permits,
+        service: &ComputeService,
+    ) -> Result<ComputeService, Error> {
         let doing = format!("enable the compute service of {}", service.host);
-        self.put(service, &doing, json!({"status": "enabled"})).await
+        let effect = Effect::Enable(service.host.clone());
+        let body = json!({"status": "enabled"});
+        self.put(Act { effect, permits }, service, &doing, body).await
     }
 
     /// Takes `forced_down` back. nova refuses (400) until the host's nova-compute has restarted and its
     /// evacuations are `completed`. Only a release does this.
-    pub async fn clear_forced_down(&self, service: &ComputeService) -> Result<ComputeService, Error> {
+    pub async fn clear_forced_down(
+        &self,
+        permits: &dyn Permits,
+        service: &ComputeService,
+    ) -> Result<ComputeService, Error> {
         let doing = format!(
             "take forced_down back from the compute service of {}",
             service.host
         );
-        self.put(service, &doing, json!({"forced_down": false})).await
+        let effect = Effect::ClearForcedDown(service.host.clone());
+        let body = json!({"forced_down": false});
+        self.put(Act { effect, permits }, service, &doing, body).await
     }
 
     /// The heartbeat of a host's nova-compute, as one of the signals that prove a fence.
@@ -193,6 +211,7 @@ impl Cloud {
 
     async fn update(
         &self,
+        act: Act<'_>,
         service: &ComputeService,
         doing: &str,
         reason: &str,
@@ -206,11 +225,12 @@ impl Cloud {
                 limit: DISABLED_REASON_MAX,
             });
         }
-        self.put(service, doing, body).await
+        self.put(act, service, doing, body).await
     }
 
     async fn put(
         &self,
+        act: Act<'_>,
         service: &ComputeService,
         doing: &str,
         body: serde_json::Value,
@@ -218,7 +238,7 @@ impl Cloud {
         let call = Call::put(Service::Compute, &format!("/os-services/{}", service.id), doing)
             .body(body)
             .right(UPDATE_RIGHT);
-        let answer: One = self.json(call).await?;
+        let answer: One = self.act_json(call, act).await?;
         answer.service.known().map_err(|host| Error::NotKnown {
             call: doing.to_owned(),
             what: format!("the state of {host}"),

@@ -134,7 +134,7 @@ impl Cloud {
             .harmless_twice();
         let url = keystone_url(&self.connection.auth_url, "/auth/tokens");
         let reply = match self
-            .exchange_patiently(&call, &url, None, &Exchange::default())
+            .exchange_patiently(&call, &url, None, None, &Exchange::default())
             .await
         {
             Ok(reply) => reply,
@@ -259,7 +259,7 @@ impl Cloud {
             let doing = format!("read which versions {service} offers");
             let url = version_document(self.endpoint(service).await?);
             let call = Call::get(service, "", &doing);
-            let reply = self.with_token(&call, &url, &Exchange::default()).await?;
+            let reply = self.with_token(&call, &url, None, &Exchange::default()).await?;
             let unreadable = |reason: String| Error::Unreadable {
                 call: doing.clone(),
                 service,

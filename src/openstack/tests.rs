@@ -6,6 +6,7 @@ use std::time::Duration;
 use crate::config::secret::{Secret, SecretSource};
 use crate::fence::{Fenced, HeartbeatSignal as _};
 use crate::ids::{HostName, InstanceId};
+use crate::permit::{Asked, Denied, Effect, Freely, Permit, Permits};
 
 use super::scripted::{Answer, Request, Server, answer};
 use super::*;
@@ -181,10 +182,73 @@ async fn a_silent_service_ends_at_the_deadline() {
     })
     .await;
     let service = cloud.compute_service(&host("cmp-1")).await.unwrap().unwrap();
-    let error = cloud.disable(&service, "x").await.unwrap_err();
+    let error = cloud.disable(&Freely, &service, "x").await.unwrap_err();
     assert!(matches!(error, Error::Deadline { .. }), "{error}");
     assert!(error.to_string().contains("cmp-1"), "{error}");
     assert_eq!(error.next(), Next::Look, "nova may have done it");
+}
+
+/// Gives leave so many times, and counts what it is told.
+struct Times(AtomicUsize, std::sync::Mutex<Vec<String>>);
+
+impl Permits for Times {
+    fn ask<'a>(&'a self, effect: &'a Effect) -> Asked<'a, Result<Permit, Denied>> {
+        Box::pin(async move {
+            let left = self.0.load(Ordering::SeqCst);
+            self.0.store(left.saturating_sub(1), Ordering::SeqCst);
+            if left == 0 {
+                return Err(Denied {
+                    why: format!("{effect}: the lease is lost"),
+                });
+            }
+            Freely.ask(effect).await
+        })
+    }
+
+    fn answered<'a>(&'a self, effect: &'a Effect, answer: &'a str) -> Asked<'a, ()> {
+        self.1.lock().unwrap().push(format!("{effect}: {answer}"));
+        Box::pin(async {})
+    }
+}
+
+#[tokio::test]
+async fn leave_is_asked_for_each_time_that_a_change_is_sent() {
+    for (times, sent) in [(0, 0), (1, 1), (2, 2), (9, 3)] {
+        let busy = AtomicUsize::new(2);
+        let (server, cloud) = cloud_that(move |request| match request.method.as_str() {
+            "GET" => answer(200, service_row("cmp-1")),
+            _ if busy.load(Ordering::SeqCst) > 0 => {
+                busy.fetch_sub(1, Ordering::SeqCst);
+                Answer::Http(503, vec![("Retry-After", "0".to_owned())], String::new())
+            }
+            _ => answer(400, "{}"),
+        })
+        .await;
+        let service = cloud.compute_service(&host("cmp-1")).await.unwrap().unwrap();
+        let leave = Times(AtomicUsize::new(times), Default::default());
+        let error = cloud.disable(&leave, &service, "x").await.unwrap_err();
+        assert_eq!(server.count("PUT"), sent, "{error}");
+        let told = leave.1.into_inner().unwrap();
+        if times < 9 {
+            assert!(matches!(error, Error::NotPermitted { .. }), "{error}");
+            assert_eq!(error.next(), Next::Stop);
+            assert_eq!(told, Vec::<String>::new(), "what came of it is not known");
+        } else {
+            assert!(
+                matches!(&*told, [answer] if answer.starts_with("disable cmp-1: it was not accepted")),
+                "{told:?}"
+            );
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_change_without_a_named_effect_is_not_sent() {
+    let (server, cloud) = cloud_that(|_| answer(200, "{}")).await;
+    let call = super::call::Call::put(Service::Compute, "/os-services/1", "disable it unseen");
+    let error = cloud.send(call).await.unwrap_err();
+    assert!(matches!(error, Error::NotPermitted { .. }), "{error}");
+    assert_eq!(server.count("PUT"), 0);
 }
 
 #[tokio::test]
@@ -353,7 +417,7 @@ async fn an_evacuation_is_sent_once_and_only_for_the_fenced_host() {
             _ => answer(200, format!(r#"{{"server": {server}}}"#)),
         })
         .await;
-        let outcome = format!("{:?}", cloud.evacuate(&fenced, instance(), None).await);
+        let outcome = format!("{:?}", cloud.evacuate(&Freely, &fenced, instance(), None).await);
         assert!(outcome.contains(wanted), "{wanted}: {outcome}");
         assert_eq!(
             nova.count("POST /v2.1/servers"),
@@ -376,7 +440,7 @@ async fn an_evacuation_that_met_a_503_or_a_closed_line_is_not_sent_again() {
         })
         .await;
         let error = cloud
-            .evacuate(&Fenced::for_tests(host("cmp-1")), instance(), None)
+            .evacuate(&Freely, &Fenced::for_tests(host("cmp-1")), instance(), None)
             .await
             .unwrap_err();
         assert_eq!(error.next(), Next::Look, "{error}");
@@ -403,19 +467,22 @@ async fn force_down_needs_the_proof_of_the_same_host_and_sends_both_flags() {
     .await;
     let service = cloud.compute_service(&host("cmp-1")).await.unwrap().unwrap();
     let other = cloud
-        .force_down(&Fenced::for_tests(host("cmp-2")), &service, "case")
+        .force_down(&Freely, &Fenced::for_tests(host("cmp-2")), &service, "case")
         .await
         .unwrap_err();
     assert!(matches!(other, Error::NotOnFencedHost { .. }), "{other}");
     assert_eq!(nova.count("PUT"), 0);
     cloud
-        .force_down(&Fenced::for_tests(host("cmp-1")), &service, "case")
+        .force_down(&Freely, &Fenced::for_tests(host("cmp-1")), &service, "case")
         .await
         .unwrap();
     let body: serde_json::Value = serde_json::from_str(&nova.last().body).unwrap();
     let wanted = serde_json::json!({"status": "disabled", "disabled_reason": "case", "forced_down": true});
     assert_eq!(body, wanted);
-    let long = cloud.disable(&service, &"x".repeat(256)).await.unwrap_err();
+    let long = cloud
+        .disable(&Freely, &service, &"x".repeat(256))
+        .await
+        .unwrap_err();
     assert!(matches!(long, Error::Reason { found: 256, .. }), "{long}");
 }
 
@@ -450,7 +517,7 @@ async fn a_duplicate_notification_is_adopted_the_newest_that_stops() {
     .await;
     let at = "2026-11-21T07:00:00Z".parse().unwrap();
     let notified = cloud
-        .notify_stopped(&Fenced::for_tests(host("cmp-1")), at)
+        .notify_stopped(&Freely, &Fenced::for_tests(host("cmp-1")), at)
         .await
         .unwrap();
     let Notified::Adopted(notification) = notified else {
@@ -507,10 +574,10 @@ fn calls_can_be_awaited_in_a_task() {
         service: &'static ComputeService,
         host: &'static HostName,
     ) {
-        task(cloud.disable(service, ""));
-        task(cloud.force_down(fenced, service, ""));
-        task(cloud.evacuate(fenced, instance(), None));
-        task(cloud.notify_stopped(fenced, "2026-11-21T07:00:00Z".parse().unwrap()));
+        task(cloud.disable(&Freely, service, ""));
+        task(cloud.force_down(&Freely, fenced, service, ""));
+        task(cloud.evacuate(&Freely, fenced, instance(), None));
+        task(cloud.notify_stopped(&Freely, fenced, "2026-11-21T07:00:00Z".parse().unwrap()));
         task(cloud.servers_on(host));
         task(cloud.heartbeat(host).last_heartbeat(Duration::ZERO));
     }

@@ -131,7 +131,8 @@ fn timeline(case: &Case, rounds: &[(&str, Round)], journal: &[JournalEntry]) -> 
     ));
     for entry in journal {
         let kind = match entry.phase {
-            Phase::Before => continue,
+            // What came of a step is told by the step; the journal has each request.
+            Phase::Before | Phase::Intent | Phase::Effect => continue,
             Phase::After => "done",
             Phase::Note => "note",
             Phase::Error => "trouble",

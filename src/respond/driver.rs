@@ -242,15 +242,13 @@ impl Respond {
         let doing = Entry::says(step.meaning()).json();
         store.begin_step(lease, name, &doing, self.clock.now()).await?;
         let journal = store.journal_of(&case.id).await?;
-        let context = Context {
-            respond: self,
-            cloud,
-            case,
-            journal: &journal,
-            lease,
-            proof,
-        };
-        let outcome = match within(steps::deadline(step, self), steps::ensure(step, &context)).await {
+        let context = Context::new(self, cloud, case, &journal, lease, proof, step);
+        let ended = within(steps::deadline(step, self), steps::ensure(step, &context)).await;
+        // Whatever the step made of it: without leave to act, or without a journal, nothing more is done or written.
+        if let Some(error) = context.leave.trouble() {
+            return Err(error);
+        }
+        let outcome = match ended {
             Some(Ok(outcome)) => outcome,
             Some(Err(trouble)) => trouble.outcome()?,
             None => saga::Outcome::Again {
@@ -279,7 +277,8 @@ impl Respond {
             Settled::Rest(pause, why) => {
                 tracing::warn!(case = %id, %host, step = name, attempt, "{why}");
                 self.failed(lease, step, &why).await?;
-                store.postpone(lease, self.clock.now().plus(pause)).await?;
+                let now = self.clock.now();
+                store.postpone(lease, now.plus(pause), now).await?;
                 Ok(Some(pause))
             }
             Settled::Held(reason) => {
@@ -336,14 +335,7 @@ impl Respond {
         lease: &Lease,
         proof: &Mutex<Option<Seen>>,
     ) -> Result<(), StoreError> {
-        let context = Context {
-            respond: self,
-            cloud,
-            case,
-            journal: &[],
-            lease,
-            proof,
-        };
+        let context = Context::new(self, cloud, case, &[], lease, proof, Step::Close);
         let outcome = steps::closing(&context).await?;
         let now = self.clock.now();
         let event = Event::case(

@@ -3,6 +3,7 @@
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
+use crate::permit::Effect;
 use crate::store::{Case, JournalEntry, Json, Phase};
 
 use super::plan::{Plan, Planning};
@@ -33,6 +34,14 @@ impl Entry {
             says: words.into(),
             seen: serde_json::to_value(seen).ok(),
         }
+    }
+
+    /// An effect on the world: what is about to be done, or came of it.
+    pub fn of_effect(effect: &Effect, words: &str) -> Self {
+        Self::with(
+            format!("{effect}: {words}"),
+            &serde_json::json!({ "effect": effect.to_string() }),
+        )
     }
 
     /// As the store keeps it.

@@ -12,6 +12,7 @@ pub mod saga;
 pub mod driver;
 mod fencing;
 pub mod journal;
+mod leave;
 mod on_round;
 pub mod steps;
 

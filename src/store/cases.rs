@@ -204,8 +204,13 @@ impl Store {
     }
 
     /// Lets the case rest until `not_before`.
-    pub async fn postpone(&self, lease: &Lease, not_before: Timestamp) -> Result<(), StoreError> {
-        let (mut write, case) = self.write_case(lease, "postponing case").await?;
+    pub async fn postpone(
+        &self,
+        lease: &Lease,
+        not_before: Timestamp,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        let (mut write, case) = self.write_case(lease, "postponing case", now).await?;
         let update = statement(sql::CASE_POSTPONE)
             .bind(not_before.as_millis())
             .bind(case.to_string());
@@ -222,7 +227,7 @@ impl Store {
         notifications: &[NewNotification],
         now: Timestamp,
     ) -> Result<(), StoreError> {
-        let (mut write, case) = self.write_case(lease, "stopping case").await?;
+        let (mut write, case) = self.write_case(lease, "stopping case", now).await?;
         stop(&mut write, &case, state, lease.epoch, now).await?;
         for notification in notifications {
             queue(&mut write, notification, now).await?;
@@ -238,7 +243,7 @@ impl Store {
         notifications: &[NewNotification],
         now: Timestamp,
     ) -> Result<(), StoreError> {
-        let (mut write, case) = self.write_case(lease, "closing case").await?;
+        let (mut write, case) = self.write_case(lease, "closing case", now).await?;
         let update = statement(sql::CASE_CLOSE)
             .bind(outcome.reason.clone())
             .bind(now.as_millis())
@@ -266,13 +271,14 @@ impl Store {
         &self,
         lease: &Lease,
         operation: &'static str,
+        now: Timestamp,
     ) -> Result<(Write, CaseId), StoreError> {
         let LeaseKind::Case(case) = &lease.kind else {
             let attempt = Attempt::new(operation, "that is not named");
             return Err(attempt.refused(format!("the lease is of {}", lease.kind)));
         };
         let mut write = self.write(Attempt::new(operation, case)).await?;
-        in_force(&mut write, lease).await?;
+        in_force(&mut write, lease, now).await?;
         Ok((write, case.clone()))
     }
 }

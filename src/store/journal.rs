@@ -4,7 +4,8 @@ use serde::Serialize;
 
 use super::columns::stored_as_word;
 use super::connection::{Attempt, Write, statement};
-use super::{Json, Lease, Store, StoreError, sql};
+use super::leases::held_until;
+use super::{Json, LONGEST_LEASE, Lease, Store, StoreError, sql};
 use crate::clock::Timestamp;
 use crate::ids::CaseId;
 
@@ -12,13 +13,17 @@ use crate::ids::CaseId;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Phase {
-    /// About to be done.
+    /// A step is about to be done.
     Before,
-    /// Done, and seen.
+    /// One effect on the world is about to be done: a request is about to be sent.
+    Intent,
+    /// What came of that effect. Missing when it is not known.
+    Effect,
+    /// The step is done, and seen.
     After,
     /// Something worth telling.
     Note,
-    /// Failed.
+    /// The step failed.
     Error,
 }
 
@@ -39,7 +44,14 @@ pub struct JournalEntry {
     pub detail: Json,
 }
 
-stored_as_word!(Phase { Before = "before", After = "after", Note = "note", Error = "error" });
+stored_as_word!(Phase {
+    Before = "before",
+    Intent = "intent",
+    Effect = "effect",
+    After = "after",
+    Note = "note",
+    Error = "error",
+});
 
 impl Store {
     /// Appends to the journal of the leased case.
@@ -51,7 +63,7 @@ impl Store {
         detail: &Json,
         now: Timestamp,
     ) -> Result<(), StoreError> {
-        let (mut write, case) = self.write_case(lease, "writing the journal of case").await?;
+        let (mut write, case) = self.write_case(lease, "writing the journal of case", now).await?;
         let entry = JournalEntry {
             seq: 0,
             at: now,
@@ -62,6 +74,33 @@ impl Store {
         };
         append(&mut write, &case, &entry).await?;
         write.commit().await
+    }
+
+    /// Leave to do one effect: the lease is in force and has not run out at `now`, and what is about to be done is in
+    /// the journal, both in one transaction. Returns until when nobody else can take the lease.
+    pub async fn permit(
+        &self,
+        lease: &Lease,
+        step: &str,
+        intent: &Json,
+        now: Timestamp,
+    ) -> Result<Timestamp, StoreError> {
+        let (mut write, case) = self
+            .write_case(lease, "asking for leave to act for case", now)
+            .await?;
+        let until = held_until(&mut write, lease).await?;
+        let entry = JournalEntry {
+            seq: 0,
+            at: now,
+            step: step.to_owned(),
+            phase: Phase::Intent,
+            epoch: lease.epoch,
+            detail: intent.clone(),
+        };
+        append(&mut write, &case, &entry).await?;
+        write.commit().await?;
+        // A clock that was put back makes a lease no longer.
+        Ok(until.min(now.plus(LONGEST_LEASE)))
     }
 
     /// The journal of a case, in order.

@@ -131,12 +131,28 @@ impl Store {
     }
 }
 
-/// Goes on only if the lease is still the one in force; until the transaction ends nobody can take it.
-pub(super) async fn in_force(write: &mut Write, lease: &Lease) -> Result<(), StoreError> {
-    match write.run(of_lease(statement(sql::LEASE_HOLDS), lease)).await? {
+/// Goes on only if the lease is still the one in force and has not run out; until the transaction ends nobody can take
+/// it. One that ran out is none, even when nobody took it yet: whoever held it was stopped, and has to look again.
+pub(super) async fn in_force(write: &mut Write, lease: &Lease, now: Timestamp) -> Result<(), StoreError> {
+    let holds = of_lease(statement(sql::LEASE_HOLDS), lease).bind(now.as_millis());
+    match write.run(holds).await? {
         0 => Err(write.attempt.lease_lost(lease.epoch)),
         _ => Ok(()),
     }
+}
+
+/// Until when nobody else can take a lease that is in force.
+pub(super) async fn held_until(write: &mut Write, lease: &Lease) -> Result<Timestamp, StoreError> {
+    let (what, id) = lease.kind.columns();
+    let row = write
+        .row(statement(sql::LEASE).bind(what).bind(id))
+        .await?
+        .ok_or_else(|| write.attempt.lease_lost(lease.epoch))?;
+    Columns {
+        row: &row,
+        attempt: &write.attempt,
+    }
+    .at("held_until")
 }
 
 fn of_lease(query: Statement, lease: &Lease) -> Statement {

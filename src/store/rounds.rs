@@ -90,7 +90,7 @@ impl Store {
                 .refused(format!("the lease is of {}", lease.kind))
                 .into());
         }
-        in_force(&mut write, lease).await?;
+        in_force(&mut write, lease, now).await?;
         insert(&mut write, round).await?;
         note_result(&mut write, recording).await?;
         if let Some(case) = &recording.case {

@@ -115,7 +115,7 @@ impl Store {
         detail: &Json,
         now: Timestamp,
     ) -> Result<(), StoreError> {
-        let (mut write, case) = self.write_case(lease, "beginning a step of case").await?;
+        let (mut write, case) = self.write_case(lease, "beginning a step of case", now).await?;
         if write
             .run(statement(sql::CASE_STILL_OPEN).bind(case.to_string()))
             .await?
@@ -154,7 +154,7 @@ impl Store {
         detail: &Json,
         now: Timestamp,
     ) -> Result<(), StoreError> {
-        let (mut write, case) = self.write_case(lease, "ending a step of case").await?;
+        let (mut write, case) = self.write_case(lease, "ending a step of case", now).await?;
         let phase = match state {
             StepState::Done | StepState::Skipped => Phase::After,
             StepState::Failed => Phase::Error,
@@ -180,7 +180,9 @@ impl Store {
         instances: &[CaseInstance],
         now: Timestamp,
     ) -> Result<(), StoreError> {
-        let (mut write, case) = self.write_case(lease, "recording the instances of case").await?;
+        let (mut write, case) = self
+            .write_case(lease, "recording the instances of case", now)
+            .await?;
         for instance in instances {
             put_instance(&mut write, &case, instance, now).await?;
         }

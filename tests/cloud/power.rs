@@ -9,7 +9,7 @@ use lazaret::fence::redfish::Redfish;
 use lazaret::fence::{Error, Method, Methods, Power, Trust};
 use lazaret::ids::HostName;
 
-use crate::world::{WATCH, World};
+use crate::world::{ByHand, WATCH, World};
 
 /// The pin of the lab's BMC certificate.
 fn pin(pem: &[u8]) -> [u8; 32] {
@@ -77,7 +77,7 @@ async fn another_machines_bmc_is_refused_and_nothing_is_switched() {
     let mut target = world.redfish(&host);
     target.system_uuid = world.redfish(&other).system_uuid;
     let methods = Methods::new(host.clone(), vec![Method::Redfish(Redfish::new(target).unwrap())]);
-    let error = methods.power_off(&WATCH).await.unwrap_err();
+    let error = methods.power_off(&ByHand, &WATCH).await.unwrap_err();
     assert!(
         matches!(error.attempts[0].outcome, Err(Error::OtherMachine { .. })),
         "{error}"
@@ -118,7 +118,7 @@ async fn fence_ipmilan_switches_off_after_redfish_failed_and_both_see_it() {
             target.password = SecretSource::Inline(Secret::new("changed".to_owned()));
             let refused = Method::Redfish(Redfish::new(target).unwrap());
             let methods = Methods::new(host.clone(), vec![refused, Method::FenceAgent(agent)]);
-            let done = methods.power_off(&WATCH).await.unwrap();
+            let done = methods.power_off(&ByHand, &WATCH).await.unwrap();
             assert!(
                 matches!(done.attempts[0].outcome, Err(Error::Credentials { .. })),
                 "{:?}",

@@ -9,7 +9,7 @@ use lazaret::openstack::{
     Cloud, Error, Evacuation, Joined, MigrationKind, NotificationStatus, Notified, Phase,
 };
 
-use crate::world::{Admin, WATCH, World, until};
+use crate::world::{Admin, ByHand, WATCH, World, until};
 
 /// A BMC, a nova and an agent that all lie: for what nova itself must refuse.
 struct Liar;
@@ -52,7 +52,7 @@ async fn lied(host: &HostName) -> Fenced {
 
 async fn fence(world: &World, cloud: &Cloud, host: &HostName) -> Fenced {
     let methods = world.methods(host);
-    let off = methods.power_off(&WATCH).await.unwrap();
+    let off = methods.power_off(&ByHand, &WATCH).await.unwrap();
     Fenced::observe(
         host,
         off.by,
@@ -77,7 +77,7 @@ async fn disabling_twice_keeps_the_reason_and_the_heartbeat() {
             assert!(service.enabled && service.up, "{service:?}");
             for _ in 0..2 {
                 let disabled = cloud
-                    .disable(&service, "lazaret case q-20261121-7f3a2c: test")
+                    .disable(&ByHand, &service, "lazaret case q-20261121-7f3a2c: test")
                     .await
                     .unwrap();
                 assert_eq!(
@@ -86,7 +86,7 @@ async fn disabling_twice_keeps_the_reason_and_the_heartbeat() {
                 );
                 assert!(!disabled.enabled && !disabled.forced_down);
             }
-            let enabled = cloud.enable(&service).await.unwrap();
+            let enabled = cloud.enable(&ByHand, &service).await.unwrap();
             assert!(
                 enabled.enabled && enabled.disabled_reason.is_none(),
                 "{enabled:?}"
@@ -102,20 +102,22 @@ async fn the_aggregate_is_made_once_joined_once_and_left_once() {
     let _alone = world.alone().await;
     let (cloud, host) = (world.cloud(), world.host(0));
     let name = format!("quarantine-test-{}", std::process::id());
-    let made = cloud.ensure_aggregate(&name).await.unwrap();
-    assert_eq!(cloud.ensure_aggregate(&name).await.unwrap().id, made.id);
+    let made = cloud.ensure_aggregate(&ByHand, &name).await.unwrap();
+    assert_eq!(cloud.ensure_aggregate(&ByHand, &name).await.unwrap().id, made.id);
     assert_eq!(made.availability_zone, None);
     assert!(matches!(
-        cloud.join_aggregate(&made, &host).await.unwrap(),
+        cloud.join_aggregate(&ByHand, &made, &host).await.unwrap(),
         Joined::Now(_)
     ));
-    let again = cloud.join_aggregate(&made, &host).await.unwrap();
-    let unknown = cloud.join_aggregate(&made, &"nope".parse().unwrap()).await;
+    let again = cloud.join_aggregate(&ByHand, &made, &host).await.unwrap();
+    let unknown = cloud
+        .join_aggregate(&ByHand, &made, &"nope".parse().unwrap())
+        .await;
     assert!(matches!(
-        cloud.leave_aggregate(&made, &host).await.unwrap(),
+        cloud.leave_aggregate(&ByHand, &made, &host).await.unwrap(),
         Joined::Now(_)
     ));
-    let left = cloud.leave_aggregate(&made, &host).await.unwrap();
+    let left = cloud.leave_aggregate(&ByHand, &made, &host).await.unwrap();
     let admin = Admin::of(&world).await;
     admin
         .ask(
@@ -149,11 +151,11 @@ async fn nova_refuses_to_evacuate_from_a_host_that_is_up() {
     let (cloud, admin) = (world.cloud(), Admin::of(&world).await);
     let instance = admin.boot("up", &host).await;
     let error = cloud
-        .evacuate(&lied(&host).await, instance, None)
+        .evacuate(&ByHand, &lied(&host).await, instance, None)
         .await
         .unwrap_err();
     let elsewhere = cloud
-        .evacuate(&lied(&world.host(1)).await, instance, None)
+        .evacuate(&ByHand, &lied(&world.host(1)).await, instance, None)
         .await
         .unwrap_err();
     let server = cloud.server(instance).await.unwrap().unwrap();
@@ -204,21 +206,24 @@ async fn fenced_forced_down_and_evacuated_by_nova_each_step_twice() {
             let (cloud, admin) = (world.cloud(), Admin::of(&world).await);
             let instance = admin.boot("moves", &host).await;
             let service = cloud.compute_service(&host).await.unwrap().unwrap();
-            cloud.disable(&service, "case").await.unwrap();
+            cloud.disable(&ByHand, &service, "case").await.unwrap();
             fence(&world, &cloud, &host).await;
             let fenced = fence(&world, &cloud, &host).await;
             assert_eq!(fenced.off_seen().len(), 3);
             for _ in 0..2 {
-                let down = cloud.force_down(&fenced, &service, "case").await.unwrap();
+                let down = cloud
+                    .force_down(&ByHand, &fenced, &service, "case")
+                    .await
+                    .unwrap();
                 assert!(down.forced_down && !down.enabled && !down.up, "{down:?}");
                 assert_eq!(down.disabled_reason.as_deref(), Some("case"));
             }
             assert_eq!(
-                cloud.evacuate(&fenced, instance, None).await.unwrap(),
+                cloud.evacuate(&ByHand, &fenced, instance, None).await.unwrap(),
                 Evacuation::Asked
             );
             // Asking again at once, while it moves and when it has moved, sends nothing.
-            let again = cloud.evacuate(&fenced, instance, None).await.unwrap();
+            let again = cloud.evacuate(&ByHand, &fenced, instance, None).await.unwrap();
             assert!(
                 matches!(
                     again,
@@ -246,7 +251,7 @@ async fn fenced_forced_down_and_evacuated_by_nova_each_step_twice() {
                 .await
                 .unwrap();
             let server = cloud.server(instance).await.unwrap().unwrap();
-            let still = cloud.evacuate(&fenced, instance, None).await.unwrap();
+            let still = cloud.evacuate(&ByHand, &fenced, instance, None).await.unwrap();
             admin.delete(instance).await;
             assert!(from.contains(&migration), "{from:?}");
             assert_ne!(server.host.as_ref(), Some(&host));
@@ -267,15 +272,18 @@ async fn masakari_recovers_a_fenced_host_and_a_second_notification_is_adopted() 
             let (cloud, admin) = (world.cloud(), Admin::of(&world).await);
             let instance = admin.boot("recovered", &host).await;
             let service = cloud.compute_service(&host).await.unwrap().unwrap();
-            cloud.disable(&service, "case").await.unwrap();
+            cloud.disable(&ByHand, &service, "case").await.unwrap();
             let fenced = fence(&world, &cloud, &host).await;
-            cloud.force_down(&fenced, &service, "case").await.unwrap();
+            cloud
+                .force_down(&ByHand, &fenced, &service, "case")
+                .await
+                .unwrap();
             // Long ago by its own word, so that no later notification of this host is taken for a duplicate.
             let at = SystemClock.now().minus(Duration::from_secs(6 * 3600));
-            let sent = cloud.notify_stopped(&fenced, at).await.unwrap();
+            let sent = cloud.notify_stopped(&ByHand, &fenced, at).await.unwrap();
             assert!(matches!(sent, Notified::Sent(_)), "{sent:?}");
             let id = sent.notification().id;
-            let again = cloud.notify_stopped(&fenced, at).await.unwrap();
+            let again = cloud.notify_stopped(&ByHand, &fenced, at).await.unwrap();
             assert!(
                 matches!(again, Notified::Adopted(_)) && again.notification().id == id,
                 "{again:?}"
@@ -293,7 +301,10 @@ async fn masakari_recovers_a_fenced_host_and_a_second_notification_is_adopted() 
                 .unwrap()
                 .unwrap()
                 .disabled_reason;
-            let ours = cloud.force_down(&fenced, &service, "case").await.unwrap();
+            let ours = cloud
+                .force_down(&ByHand, &fenced, &service, "case")
+                .await
+                .unwrap();
             admin.delete(instance).await;
             assert_eq!(ended.status, NotificationStatus::Finished);
             assert_ne!(server.host.as_ref(), Some(&host), "{server:?}");

@@ -3,6 +3,7 @@
 use std::os::unix::fs::PermissionsExt as _;
 
 use super::*;
+use crate::permit::Freely;
 
 /// An agent that logs its input, waits where told, and ends as told.
 const SCRIPT: &str = r#"#!/bin/sh
@@ -61,7 +62,7 @@ impl Agent {
 async fn the_password_goes_in_on_standard_input_only() {
     let agent = Agent::that("exit 0");
     let loaded = agent.load().await;
-    loaded.ask_off().await.unwrap();
+    loaded.ask_off(&Freely).await.unwrap();
     assert_eq!(
         agent.wrote("input"),
         "ip=10.0.0.7\npassword=hunter2\naction=off\n"
@@ -86,13 +87,13 @@ async fn exit_codes_mean_on_off_and_unknown() {
         );
     }
     // "2" is an answer to status, a failure of off.
-    assert!(Agent::that("exit 2").load().await.ask_off().await.is_err());
+    assert!(Agent::that("exit 2").load().await.ask_off(&Freely).await.is_err());
 }
 
 #[tokio::test]
 async fn an_agents_words_are_told_without_the_password() {
     let agent = Agent::that("echo 'Unable to log in with hunter2' >&2; exit 1");
-    let words = agent.load().await.ask_off().await.unwrap_err().to_string();
+    let words = agent.load().await.ask_off(&Freely).await.unwrap_err().to_string();
     assert!(
         words.contains("Unable to log in with (hidden)") && words.contains("exit code 1"),
         "{words}"
@@ -102,7 +103,7 @@ async fn an_agents_words_are_told_without_the_password() {
 #[tokio::test]
 async fn a_password_is_hidden_also_where_the_words_are_cut() {
     let agent = Agent::that("printf '%0297dhunter2 no' 0 >&2; exit 1");
-    let words = agent.load().await.ask_off().await.unwrap_err().to_string();
+    let words = agent.load().await.ask_off(&Freely).await.unwrap_err().to_string();
     assert!(!words.contains("hun") && words.contains("000(hi"), "{words}");
 }
 
@@ -111,7 +112,7 @@ async fn an_agent_that_hangs_is_killed() {
     let agent = Agent::that("echo $$ >\"$here/pid\"; exec sleep 1000");
     let mut loaded = agent.load().await;
     loaded.timeout = Duration::from_millis(500);
-    let error = loaded.ask_off().await.unwrap_err();
+    let error = loaded.ask_off(&Freely).await.unwrap_err();
     assert!(matches!(error, Error::Deadline { .. }), "{error}");
     let pid = agent.wrote("pid");
     assert!(
@@ -139,5 +140,12 @@ async fn what_cannot_work_is_refused_at_load() {
     assert!(FenceAgent::load(relative).await.is_err());
     let mut broken = agent.spec();
     broken.password = Some(SecretSource::Inline(Secret::new("a\naction=on".to_owned())));
-    assert!(FenceAgent::load(broken).await.unwrap().ask_off().await.is_err());
+    assert!(
+        FenceAgent::load(broken)
+            .await
+            .unwrap()
+            .ask_off(&Freely)
+            .await
+            .is_err()
+    );
 }

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use crate::fence::{Method as FenceMethod, Methods, Watch};
 use crate::openstack::scripted::{Answer as Reply, Request, Server, answer};
+use crate::permit::{Asked, Denied, Freely};
 
 use super::*;
 
@@ -112,9 +113,46 @@ async fn a_session_is_used_and_deleted_also_after_a_failure() {
     .await;
     let redfish = Redfish::new(target(&server)).unwrap();
     assert_eq!(redfish.power_state().await.unwrap(), Power::On);
-    redfish.ask_off().await.unwrap_err();
+    redfish.ask_off(&Freely).await.unwrap_err();
     assert_eq!(server.count("POST /redfish/v1/SessionService/Sessions"), 2);
     assert_eq!(server.count("DELETE /redfish/v1/SessionService/Sessions/9"), 2);
+}
+
+/// Gives no leave.
+struct Never;
+
+impl Permits for Never {
+    fn ask<'a>(&'a self, _: &'a Effect) -> Asked<'a, Result<Permit, Denied>> {
+        Box::pin(async {
+            Err(Denied {
+                why: "the lease is lost".to_owned(),
+            })
+        })
+    }
+
+    fn answered<'a>(&'a self, _: &'a Effect, _: &'a str) -> Asked<'a, ()> {
+        Box::pin(async {})
+    }
+}
+
+#[tokio::test]
+async fn without_leave_nothing_is_switched_and_no_other_method_is_tried() {
+    let server = Bmc::default().start().await;
+    let method = || FenceMethod::Redfish(Redfish::new(target(&server)).unwrap());
+    let methods = Methods::new("cmp-1".parse().unwrap(), vec![method(), method()]);
+    let failed = methods.power_off(&Never, &watch()).await.unwrap_err();
+    assert!(
+        matches!(
+            failed.attempts.as_slice(),
+            [crate::fence::Attempt {
+                outcome: Err(Error::NotPermitted { .. }),
+                ..
+            }]
+        ),
+        "{failed}"
+    );
+    assert!(!failed.attempts[0].outcome.as_ref().unwrap_err().suspicious());
+    assert_eq!(server.count("POST /redfish/v1/Systems"), 0);
 }
 
 #[tokio::test]
@@ -127,7 +165,7 @@ async fn a_bmc_without_sessions_gets_basic_authentication() {
     .start()
     .await;
     let redfish = Redfish::new(target(&server)).unwrap();
-    redfish.ask_off().await.unwrap();
+    redfish.ask_off(&Freely).await.unwrap();
     assert_eq!(redfish.power_state().await.unwrap(), Power::Off);
 }
 
@@ -159,14 +197,22 @@ async fn a_refusal_is_looked_behind() {
         }
         .start()
         .await;
-        Redfish::new(target(&off)).unwrap().ask_off().await.unwrap();
+        Redfish::new(target(&off))
+            .unwrap()
+            .ask_off(&Freely)
+            .await
+            .unwrap();
         let on = Bmc {
             reset: status,
             ..Bmc::default()
         }
         .start()
         .await;
-        let error = Redfish::new(target(&on)).unwrap().ask_off().await.unwrap_err();
+        let error = Redfish::new(target(&on))
+            .unwrap()
+            .ask_off(&Freely)
+            .await
+            .unwrap_err();
         assert!(
             matches!(error, Error::Refused { .. }) && error.to_string().contains("as told"),
             "{error}"
@@ -187,7 +233,7 @@ async fn another_machine_is_neither_read_nor_switched() {
         .await;
         let redfish = Redfish::new(target(&server)).unwrap();
         for error in [
-            redfish.ask_off().await.unwrap_err(),
+            redfish.ask_off(&Freely).await.unwrap_err(),
             redfish.power_state().await.unwrap_err(),
         ] {
             assert!(
@@ -209,7 +255,7 @@ async fn a_bmc_without_force_off_is_not_asked() {
     .await;
     let error = Redfish::new(target(&server))
         .unwrap()
-        .ask_off()
+        .ask_off(&Freely)
         .await
         .unwrap_err();
     assert!(
@@ -280,7 +326,7 @@ async fn the_next_method_is_tried_when_a_bmc_says_204_and_stays_on() {
     .await;
     let method = |server: &Server| FenceMethod::Redfish(Redfish::new(target(server)).unwrap());
     let methods = Methods::new("cmp-1".parse().unwrap(), vec![method(&liar), method(&honest)]);
-    let done = methods.power_off(&watch()).await.unwrap();
+    let done = methods.power_off(&Freely, &watch()).await.unwrap();
     let words: Vec<String> = done.attempts.iter().map(ToString::to_string).collect();
     assert!(
         matches!(done.attempts[0].outcome, Err(Error::StaysOn { .. })),
@@ -292,12 +338,12 @@ async fn the_next_method_is_tried_when_a_bmc_says_204_and_stays_on() {
     // Off already: nothing is asked again.
     let again = Methods::new("cmp-1".parse().unwrap(), vec![method(&honest)]);
     assert!(matches!(
-        again.power_off(&watch()).await.unwrap().attempts[0].outcome,
+        again.power_off(&Freely, &watch()).await.unwrap().attempts[0].outcome,
         Ok(false)
     ));
     assert_eq!(honest.count("POST"), asked.load(Ordering::SeqCst));
     let only_liar = Methods::new("cmp-1".parse().unwrap(), vec![method(&liar)]);
-    let error = only_liar.power_off(&watch()).await.unwrap_err();
+    let error = only_liar.power_off(&Freely, &watch()).await.unwrap_err();
     assert!(error.to_string().contains("by hand"), "{error}");
 }
 
@@ -342,7 +388,7 @@ async fn a_bmcs_words_are_cut_and_cannot_drive_a_terminal() {
     .await;
     let words = Redfish::new(target(&server))
         .unwrap()
-        .ask_off()
+        .ask_off(&Freely)
         .await
         .unwrap_err()
         .to_string();

@@ -60,7 +60,7 @@ async fn keep_out(context: &Context<'_>, plan: &Plan) -> Result<(), Trouble> {
         unless_look(
             context
                 .cloud
-                .disable(&service, &plan.disabled_reason)
+                .disable(&context.leave, &service, &plan.disabled_reason)
                 .await
                 .map(drop),
         )?;
@@ -69,7 +69,7 @@ async fn keep_out(context: &Context<'_>, plan: &Plan) -> Result<(), Trouble> {
         unless_look(
             context
                 .cloud
-                .force_down(&fenced, &service, &plan.disabled_reason)
+                .force_down(&context.leave, &fenced, &service, &plan.disabled_reason)
                 .await
                 .map(drop),
         )?;
@@ -95,7 +95,10 @@ async fn take_strays_out(context: &Context<'_>, plan: &Plan) -> Result<(), Troub
         {
             continue;
         }
-        context.cloud.leave_aggregate(&aggregate, host).await?;
+        context
+            .cloud
+            .leave_aggregate(&context.leave, &aggregate, host)
+            .await?;
         let words = format!(
             "{host} was found in the quarantine aggregate {} without a case, and taken out",
             aggregate.name

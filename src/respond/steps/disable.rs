@@ -15,7 +15,7 @@ pub(super) async fn ensure(context: &Context<'_>, plan: &Plan) -> Result<Outcome
     unless_look(
         context
             .cloud
-            .disable(&service, &plan.disabled_reason)
+            .disable(&context.leave, &service, &plan.disabled_reason)
             .await
             .map(drop),
     )?;

@@ -135,7 +135,7 @@ async fn look(context: &Context<'_>) -> Result<Arc<Fenced>, Trouble> {
              case go on"
         ))));
     };
-    let off = match fence.methods.power_off(fencing.off()).await {
+    let off = match fence.methods.power_off(&context.leave, fencing.off()).await {
         Ok(off) => off,
         Err(failed) => {
             let suspicious = failed

@@ -19,7 +19,7 @@ pub(super) async fn ensure(context: &Context<'_>, plan: &Plan) -> Result<Outcome
     unless_look(
         context
             .cloud
-            .force_down(&fenced, &service, &plan.disabled_reason)
+            .force_down(&context.leave, &fenced, &service, &plan.disabled_reason)
             .await
             .map(drop),
     )?;

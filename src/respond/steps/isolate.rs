@@ -11,13 +11,18 @@ pub(super) async fn ensure(context: &Context<'_>, plan: &Plan) -> Result<Outcome
     pause_masakari(context, plan).await?;
     let host = &context.case.host;
     let name = &plan.quarantine_aggregate;
-    let aggregate = context.cloud.ensure_aggregate(name).await?;
+    let aggregate = context.cloud.ensure_aggregate(&context.leave, name).await?;
     if aggregate.has(host) {
         return Ok(Outcome::Done(Entry::says(format!(
             "{host} is in the host aggregate {name} already"
         ))));
     }
-    match context.cloud.join_aggregate(&aggregate, host).await.map(drop) {
+    match context
+        .cloud
+        .join_aggregate(&context.leave, &aggregate, host)
+        .await
+        .map(drop)
+    {
         Err(Error::Conflict(answer)) => Ok(Outcome::Stuck(format!(
             "{answer}; the host aggregate {name} must have no availability zone, so that any host can join it"
         ))),

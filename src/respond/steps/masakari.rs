@@ -66,7 +66,7 @@ pub(super) async fn at_work(context: &Context<'_>) -> Result<bool, Trouble> {
 async fn notify(context: &Context<'_>, fenced: &Fenced) -> Result<Result<Notification, String>, Trouble> {
     match context
         .cloud
-        .notify_stopped(fenced, fenced_at(context, fenced))
+        .notify_stopped(&context.leave, fenced, fenced_at(context, fenced))
         .await
     {
         Ok(Notified::Sent(sent)) => Ok(Ok(sent)),
@@ -181,7 +181,7 @@ pub(super) async fn pause(context: &Context<'_>) -> Result<bool, Error> {
     if host.on_maintenance {
         return Ok(true);
     }
-    match context.cloud.set_maintenance(&host, true).await {
+    match context.cloud.set_maintenance(&context.leave, &host, true).await {
         Ok(()) => Ok(true),
         Err(Error::Conflict(_)) => Ok(false),
         Err(error) => Err(error),
@@ -233,14 +233,7 @@ mod tests {
             let respond = world.respond(ResponseMode::Enforce);
             let lease = world.lease(LeaseKind::Case(case.id.clone())).await;
             let proof = Mutex::new(None);
-            let context = Context {
-                respond: &respond,
-                cloud: &world.cloud,
-                case: &case,
-                journal: &[],
-                lease: &lease,
-                proof: &proof,
-            };
+            let context = Context::new(&respond, &world.cloud, &case, &[], &lease, &proof, Step::Evacuate);
             assert!(pause(&context).await.unwrap(), "it is under maintenance already");
             assert_eq!(
                 at_work(&context).await.unwrap(),

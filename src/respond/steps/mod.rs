@@ -22,6 +22,7 @@ use crate::store::{Case, CaseInstance, JournalEntry, Lease, Phase, StoreError};
 
 use super::Respond;
 use super::journal::Entry;
+use super::leave::Leave;
 use super::notify::{Event, Kind};
 use super::saga::{self, Step};
 
@@ -37,6 +38,8 @@ pub(super) struct Context<'a> {
     pub(super) case: &'a Case,
     pub(super) journal: &'a [JournalEntry],
     pub(super) lease: &'a Lease,
+    /// Leave to act, asked for before each effect.
+    pub(super) leave: Leave<'a>,
     /// The proof of this process; gone after a restart, when it is observed again.
     pub(super) proof: &'a Mutex<Option<Seen>>,
 }
@@ -109,7 +112,28 @@ pub(super) fn deadline(step: Step, respond: &Respond) -> Option<Duration> {
 
 pub(super) use close::outcome as closing;
 
-impl Context<'_> {
+impl<'a> Context<'a> {
+    /// For one step of a case.
+    pub(super) fn new(
+        respond: &'a Respond,
+        cloud: &'a Cloud,
+        case: &'a Case,
+        journal: &'a [JournalEntry],
+        lease: &'a Lease,
+        proof: &'a Mutex<Option<Seen>>,
+        step: Step,
+    ) -> Self {
+        Self {
+            respond,
+            cloud,
+            case,
+            journal,
+            lease,
+            leave: Leave::new(&respond.store, respond.clock.as_ref(), lease, step),
+            proof,
+        }
+    }
+
     fn now(&self) -> Timestamp {
         self.respond.clock.now()
     }

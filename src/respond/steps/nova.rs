@@ -152,7 +152,7 @@ async fn ask(
         if groups.iter().any(|group| busy.contains(group)) {
             continue;
         }
-        let (state, detail) = match context.cloud.evacuate(fenced, id, None).await {
+        let (state, detail) = match context.cloud.evacuate(&context.leave, fenced, id, None).await {
             Ok(Evacuation::Asked | Evacuation::Underway(_)) => {
                 free -= 1;
                 busy.extend(groups);
@@ -275,14 +275,15 @@ mod tests {
         let respond = world.respond(ResponseMode::Enforce);
         let lease = world.lease(LeaseKind::Case(case.id.clone())).await;
         let proof = Mutex::new(None);
-        let context = Context {
-            respond: &respond,
-            cloud: &world.cloud,
-            case: &case,
-            journal: &[],
-            lease: &lease,
-            proof: &proof,
-        };
+        let context = Context::new(
+            &respond,
+            &world.cloud,
+            &case,
+            &[],
+            &lease,
+            &proof,
+            crate::respond::saga::Step::Evacuate,
+        );
         let id = "b3f1e7a4-5c62-4c1e-9d1d-0a8d6c1f2e3b".parse().unwrap();
         let here = world.cloud.server(id).await.unwrap().unwrap();
         let mut recorded = [PlannedInstance::of(&here, LocalDisk::Hold).recorded(&host())];
@@ -325,14 +326,15 @@ mod tests {
             let lease = world.lease(LeaseKind::Case(case.id.clone())).await;
             let fenced = Arc::new(Fenced::for_tests(host()));
             let proof = Mutex::new(Some(super::super::Seen::new(Arc::clone(&fenced))));
-            let context = Context {
-                respond: &respond,
-                cloud: &world.cloud,
-                case: &case,
-                journal: &[],
-                lease: &lease,
-                proof: &proof,
-            };
+            let context = Context::new(
+                &respond,
+                &world.cloud,
+                &case,
+                &[],
+                &lease,
+                &proof,
+                crate::respond::saga::Step::Evacuate,
+            );
             let off = crate::respond::steps::fence::still_off(&context, &fenced).await;
             assert_eq!(off.is_err(), comes_back, "{heartbeat}: {off:?}");
             assert_eq!(proof.lock().unwrap().is_none(), comes_back, "the proof is void");

@@ -1,5 +1,6 @@
 //! The whole response against a scripted cloud and the real store: its faults, and its end at any request.
 
+mod leave;
 mod world;
 
 use std::collections::BTreeMap;
@@ -655,14 +656,7 @@ async fn every_step_done_twice_has_the_effect_of_one() {
                 // Without the proof in memory, as after a restart.
                 let proof = std::sync::Mutex::new(None);
                 let journal = bench.store.journal_of(&case.id).await.unwrap();
-                let context = steps::Context {
-                    respond: &daemon,
-                    cloud: &cloud,
-                    case: &case,
-                    journal: &journal,
-                    lease: &lease,
-                    proof: &proof,
-                };
+                let context = steps::Context::new(&daemon, &cloud, &case, &journal, &lease, &proof, step);
                 let before = bench.effects().len();
                 let outcome = steps::ensure(step, &context).await.unwrap();
                 assert!(

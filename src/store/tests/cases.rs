@@ -159,7 +159,12 @@ async fn a_host_has_one_unclosed_case() {
         detail: Json::empty(),
     };
     store
-        .close_case(&of_case, &outcome, &[notification("closed")], NOW.plus(MINUTE))
+        .close_case(
+            &of_case,
+            &outcome,
+            &[notification("closed")],
+            NOW.plus(MINUTE / 2),
+        )
         .await
         .unwrap();
     store.record(&lease, &again, NOW).await.unwrap();
@@ -209,7 +214,7 @@ async fn a_host_has_one_unclosed_case() {
             reason: "by hand".to_owned()
         }
     );
-    assert_eq!(closed.closed_at, Some(NOW.plus(MINUTE)));
+    assert_eq!(closed.closed_at, Some(NOW.plus(MINUTE / 2)));
     assert!(matches!(
         store.close_case(&of_case, &outcome, &[], NOW).await,
         Err(StoreError::Refused { .. })
@@ -394,7 +399,7 @@ async fn a_case_is_due_unless_somebody_has_it_or_it_rests() {
         2,
         "its lease is over"
     );
-    store.postpone(&lease, NOW.plus(5 * MINUTE)).await.unwrap();
+    store.postpone(&lease, NOW.plus(5 * MINUTE), NOW).await.unwrap();
     assert_eq!(
         store.cases_due(NOW.plus(MINUTE), 10).await.unwrap(),
         std::slice::from_ref(&second)

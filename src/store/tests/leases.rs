@@ -149,7 +149,7 @@ async fn every_write_of_a_lost_lease_is_refused_and_leaves_nothing() {
             .end_step(&stale, "disable", done, None, &detail, later)
             .await,
         store.put_instances(&stale, &changed, later).await,
-        store.postpone(&stale, later).await,
+        store.postpone(&stale, later, later).await,
         store.stop_case(&stale, &held, &told, later).await,
         store.close_case(&stale, &outcome, &told, later).await,
     ];
@@ -186,6 +186,63 @@ async fn every_write_of_a_lost_lease_is_refused_and_leaves_nothing() {
     assert_eq!(store.case(&case).await.unwrap().unwrap().state, CaseState::Open);
     assert_eq!(store.round(RoundId::new([9; 16])).await.unwrap(), None);
     store.begin_step(&fresh, "disable", &detail, later).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_lease_that_ran_out_writes_nothing_and_gives_no_leave_even_when_nobody_took_it() {
+    let scratch = Scratch::new();
+    let store = scratch.open().await;
+    let case = opened(&store, "cmp-1", 1).await;
+    let name = host("cmp-1");
+    let lease = case_lease(&store, &case, NOW).await;
+    let of_host = host_lease(&store, &name, NOW).await;
+    let detail = Json::empty();
+    let last = NOW.plus(MINUTE).minus(Duration::from_millis(1));
+    assert_eq!(
+        store.permit(&lease, "disable", &detail, last).await.unwrap(),
+        lease.until,
+        "leave lasts as long as the lease"
+    );
+    let over = NOW.plus(MINUTE);
+    let refused = [
+        store.permit(&lease, "disable", &detail, over).await.map(drop),
+        store.begin_step(&lease, "disable", &detail, over).await,
+        store
+            .journal(&lease, "disable", Phase::Effect, &detail, over)
+            .await,
+    ];
+    for (index, result) in refused.into_iter().enumerate() {
+        let error = result.unwrap_err();
+        assert!(
+            matches!(error, StoreError::LeaseLost { epoch: 1, .. }),
+            "{index}: {error}"
+        );
+    }
+    let late = recording(round(&name, 9, Verdict::Affirming));
+    let error = store.record(&of_host, &late, over).await.unwrap_err();
+    assert!(
+        matches!(error, RecordError::Store(StoreError::LeaseLost { .. })),
+        "{error}"
+    );
+    let written: Vec<Phase> = store
+        .journal_of(&case)
+        .await
+        .unwrap()
+        .iter()
+        .map(|entry| entry.phase)
+        .collect();
+    assert_eq!(written, [Phase::Intent], "what was about to be done, once");
+
+    // Renewed before anybody took it, it is a lease again.
+    let mut lease = lease;
+    store.renew(&mut lease, over, MINUTE).await.unwrap();
+    store.permit(&lease, "disable", &detail, over).await.unwrap();
+    // A clock that was put back makes leave no longer than a lease can be.
+    let back = NOW.minus(60 * MINUTE);
+    assert_eq!(
+        store.permit(&lease, "disable", &detail, back).await.unwrap(),
+        back.plus(LONGEST_LEASE)
+    );
 }
 
 #[tokio::test]

@@ -65,13 +65,14 @@ pub(super) struct State {
     heartbeat: u32,
     requests: usize,
     cut_at: Option<usize>,
+    stop_at: Option<usize>,
 }
 
 /// The scripted cloud, running.
 pub(super) struct World {
     pub(super) server: Server,
     pub(super) state: Arc<Mutex<State>>,
-    /// Told when the request to cut at has had its effect.
+    /// Told when the request to cut at, or to stop at, has had its effect.
     pub(super) cut: Arc<Notify>,
 }
 
@@ -107,6 +108,9 @@ impl World {
                 told.notify_one();
                 return Answer::Hang;
             }
+            if state.stop_at == Some(state.requests) {
+                told.notify_one();
+            }
             answered
         })
         .await;
@@ -120,6 +124,18 @@ impl World {
     /// Cuts the daemon off at this request from now on, after its effect and before its answer.
     pub(super) fn cut_at(&self, nth: usize) {
         self.with(|state| state.cut_at = Some(state.requests + nth));
+    }
+
+    /// Tells when this request from now on is answered: the daemon may be stopped then.
+    pub(super) fn stop_at(&self, nth: usize) {
+        self.with(|state| state.stop_at = Some(state.requests + nth));
+    }
+
+    /// How many requests so far were to change something.
+    pub(super) fn acts(&self) -> usize {
+        let seen = self.server.seen();
+        let reads = |line: &&String| line.starts_with("GET ") || line.contains("/auth/tokens");
+        seen.len() - seen.iter().filter(reads).count()
     }
 
     pub(super) fn cloud(&self) -> Cloud {

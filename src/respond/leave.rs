@@ -1,0 +1,81 @@
+//! Leave to act for a case: the database is asked directly before each effect, and the journal is written ahead.
+//!
+//! Proves that the lease is still ours and has not run out, in the same transaction that writes down what is about
+//! to be done. A daemon that was stopped and wakes finds out here, before its next effect.
+
+use std::sync::{Mutex, PoisonError};
+
+use tokio::time::Instant;
+
+use crate::clock::Clock;
+use crate::permit::{Asked, Denied, Effect, Permit, Permits};
+use crate::store::{Lease, Phase, Store, StoreError};
+
+use super::journal::Entry;
+use super::saga::Step;
+
+/// Gives leave to act for a step of a leased case.
+pub(super) struct Leave<'a> {
+    store: &'a Store,
+    clock: &'a dyn Clock,
+    lease: &'a Lease,
+    step: Step,
+    /// Why the last leave was not given, or what came of an effect could not be written down.
+    trouble: Mutex<Option<StoreError>>,
+}
+
+impl<'a> Leave<'a> {
+    /// For this step, under this lease.
+    pub(super) fn new(store: &'a Store, clock: &'a dyn Clock, lease: &'a Lease, step: Step) -> Self {
+        Self {
+            store,
+            clock,
+            lease,
+            step,
+            trouble: Mutex::new(None),
+        }
+    }
+
+    /// Why the case has to be left alone, whatever the step made of it: leave was denied, or the journal could not
+    /// be written.
+    pub(super) fn trouble(&self) -> Option<StoreError> {
+        self.slot().take()
+    }
+
+    fn slot(&self) -> std::sync::MutexGuard<'_, Option<StoreError>> {
+        // Nothing panics while it is held.
+        self.trouble.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    async fn give(&self, effect: &Effect) -> Result<Permit, StoreError> {
+        // Taken before the database is asked, so that the leave ends with the lease at the latest.
+        let (begin, now) = (Instant::now(), self.clock.now());
+        let detail = Entry::of_effect(effect, "about to be done").json();
+        let step = self.step.as_str();
+        let until = self.store.permit(self.lease, step, &detail, now).await?;
+        Ok(Permit::until(begin + until.since(now)))
+    }
+}
+
+impl Permits for Leave<'_> {
+    fn ask<'a>(&'a self, effect: &'a Effect) -> Asked<'a, Result<Permit, Denied>> {
+        Box::pin(async move {
+            self.give(effect).await.map_err(|error| {
+                let why = error.to_string();
+                *self.slot() = Some(error);
+                Denied { why }
+            })
+        })
+    }
+
+    fn answered<'a>(&'a self, effect: &'a Effect, answer: &'a str) -> Asked<'a, ()> {
+        Box::pin(async move {
+            let detail = Entry::of_effect(effect, answer).json();
+            let (step, now) = (self.step.as_str(), self.clock.now());
+            let written = self.store.journal(self.lease, step, Phase::Effect, &detail, now);
+            if let Err(error) = written.await {
+                *self.slot() = Some(error);
+            }
+        })
+    }
+}

@@ -1,0 +1,173 @@
+//! Leave to act: a daemon that was stopped sends nothing more.
+
+use crate::store::{Phase, StoreError};
+
+use super::*;
+
+/// A daemon is stopped when any one of its requests was answered, just before it goes on; another one takes the case
+/// over and ends it; then the first one wakes. It sends nothing more, whatever it was about to do.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn case_24_a_daemon_that_was_stopped_anywhere_sends_nothing_once_another_took_over() {
+    let mut next = 1;
+    let mut finished = None;
+    let mut running = tokio::task::JoinSet::new();
+    while finished.is_none() {
+        while running.len() < 4 {
+            running.spawn(stopped_at(next));
+            next += 1;
+        }
+        finished = running.join_next().await.unwrap().unwrap();
+    }
+    while let Some(ended) = running.join_next().await {
+        ended.unwrap();
+    }
+    assert!(
+        finished > Some(20),
+        "the case was stopped at {finished:?} requests only"
+    );
+}
+
+/// Stops the first daemon at the n-th request of its steps; says so when the case ended before.
+async fn stopped_at(nth: usize) -> Option<usize> {
+    let mut bench = Bench::new(2, Recovery::Nova).await;
+    let first = bench.daemon("first");
+    bench.condemn(&first, &name(1), "aa").await;
+    let id = bench.case().await.id;
+    let (kind, now) = (LeaseKind::Case(id.clone()), bench.clock.now());
+    let minute = Duration::from_secs(60);
+    let lease = bench
+        .store
+        .lease(kind, "first", now, minute)
+        .await
+        .unwrap()
+        .unwrap();
+    let (cloud, stop) = (bench.world.cloud(), CancellationToken::new());
+    bench.world.stop_at(nth);
+    let reached = Arc::clone(&bench.world.cut);
+    let mut work = Box::pin(first.carry_on(&cloud, &id, &lease, &stop));
+    tokio::select! {
+        biased;
+        () = reached.notified() => {}
+        ended = &mut work => {
+            ended.unwrap();
+            return Some(nth);
+        }
+    }
+    // From here on nothing of the first is polled: it stands still, as under SIGSTOP, with its answer on the wire.
+    bench.clock.advance(Duration::from_secs(61));
+    let case = bench.settle(bench.daemon("second")).await;
+    assert!(
+        matches!(case.state, CaseState::Closed { .. }),
+        "stopped at {nth}: {:?}",
+        case.state
+    );
+    let acts = bench.world.acts();
+    // The first one wakes.
+    let ended = work.await;
+    assert_eq!(
+        bench.world.acts(),
+        acts,
+        "stopped at {nth}, it acted after it woke: {:?}",
+        bench.world.server.seen().last()
+    );
+    // It found out from the database, or it saw that the case is over.
+    assert!(
+        matches!(&ended, Ok(()) | Err(StoreError::LeaseLost { .. })),
+        "stopped at {nth}: {ended:?}"
+    );
+    assert_eq!(
+        bench.effects(),
+        BY_NOVA.iter().take(7).copied().collect::<Vec<_>>(),
+        "stopped at {nth}"
+    );
+    None
+}
+
+/// Every step under a lease that was lost, also one that merely ran out: nothing is sent.
+#[tokio::test]
+async fn no_step_acts_under_a_lease_that_is_lost_or_has_run_out() {
+    for taken in [true, false] {
+        for (place, step) in saga::steps(true).into_iter().enumerate() {
+            let mut bench = Bench::new(1, Recovery::Nova).await;
+            let daemon = bench.daemon("a");
+            bench.condemn(&daemon, &name(1), "aa").await;
+            let case = bench.case().await;
+            let (kind, minute) = (LeaseKind::Case(case.id.clone()), Duration::from_secs(60));
+            let take = |owner: &'static str| {
+                let (store, kind, now) = (bench.store.clone(), kind.clone(), bench.clock.now());
+                async move { store.lease(kind, owner, now, minute).await.unwrap().unwrap() }
+            };
+            let lease = take("a").await;
+            let cloud = bench.world.cloud();
+            let proof = std::sync::Mutex::new(None);
+            let context = |step| steps::Context::new(&daemon, &cloud, &case, &[], &lease, &proof, step);
+            for before in saga::steps(true).into_iter().take(place) {
+                steps::ensure(before, &context(before)).await.unwrap();
+            }
+            bench.clock.advance(minute);
+            if taken {
+                take("b").await;
+            }
+            let (acts, effects) = (bench.world.acts(), bench.effects());
+            let context = context(step);
+            let ended = steps::ensure(step, &context).await;
+            assert_eq!(bench.world.acts(), acts, "{step}, taken {taken}: {ended:?}");
+            assert_eq!(bench.effects(), effects, "{step}, taken {taken}");
+            if matches!(
+                step,
+                saga::Step::Disable
+                    | saga::Step::Isolate
+                    | saga::Step::Fence
+                    | saga::Step::ForceDown
+                    | saga::Step::Evacuate
+            ) {
+                // Whatever the step makes of it, the driver is told that the lease is lost.
+                let told = match ended {
+                    Err(steps::Trouble::Store(error)) => Some(error),
+                    _ => context.leave.trouble(),
+                };
+                assert!(
+                    matches!(told, Some(StoreError::LeaseLost { .. })),
+                    "{step}, taken {taken}: {told:?}"
+                );
+            }
+        }
+    }
+}
+
+/// What is about to be done is in the journal before it is sent, and what came of it after; once for each effect.
+#[tokio::test]
+async fn every_effect_has_its_intent_before_it_and_its_answer_after() {
+    let mut bench = Bench::new(2, Recovery::Nova).await;
+    let daemon = bench.daemon("a");
+    bench.condemn(&daemon, &name(1), "aa").await;
+    let case = bench.settle(daemon).await;
+    let written = bench.store.journal_of(&case.id).await.unwrap();
+    let of = |phase: Phase| -> Vec<String> {
+        let all = written.iter().filter(|entry| entry.phase == phase);
+        all.map(|entry| {
+            let seen = journal::Entry::read(&entry.detail).seen.unwrap();
+            format!("{}: {}", entry.step, seen["effect"].as_str().unwrap())
+        })
+        .collect()
+    };
+    let guest = |n: u8| format!("evacuate: evacuate {n:08x}-0000-4000-8000-000000000000");
+    let intents = of(Phase::Intent);
+    assert_eq!(
+        intents
+            .iter()
+            .filter(|intent| !intent.contains("power off"))
+            .cloned()
+            .collect::<Vec<_>>(),
+        [
+            "disable: disable cmp-1".to_owned(),
+            "isolate: make aggregate lazaret-quarantine".to_owned(),
+            "isolate: add cmp-1 to aggregate lazaret-quarantine".to_owned(),
+            "force-down: force down cmp-1".to_owned(),
+            guest(1),
+            guest(2),
+        ]
+    );
+    assert_eq!(intents.len(), 7, "{intents:?}");
+    assert_eq!(of(Phase::Effect), intents);
+}
