@@ -1,8 +1,11 @@
 //! What the journal of a case holds, as types; and how plans and details become the store's documents.
 
+use std::collections::BTreeMap;
+
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
+use crate::clock::Timestamp;
 use crate::permit::Effect;
 use crate::store::{Case, JournalEntry, Json, Phase};
 
@@ -56,6 +59,24 @@ impl Entry {
             other => Self::says(other),
         })
     }
+}
+
+/// The effects whose outcome is not known, each with the time at which it was last about to be done: an `intent`
+/// that no `effect` follows. The daemon was killed in between, or the answer was lost.
+pub fn in_doubt(journal: &[JournalEntry]) -> BTreeMap<String, Timestamp> {
+    let mut doubts = BTreeMap::new();
+    for entry in journal {
+        let seen = Entry::read(&entry.detail).seen;
+        let Some(effect) = seen.as_ref().and_then(|seen| seen.get("effect")?.as_str()) else {
+            continue;
+        };
+        match entry.phase {
+            Phase::Intent => drop(doubts.insert(effect.to_owned(), entry.at)),
+            Phase::Effect => drop(doubts.remove(effect)),
+            Phase::Before | Phase::After | Phase::Note | Phase::Error => {}
+        }
+    }
+    doubts
 }
 
 /// The plan of a case: the one that it was opened with, or the one that the step `plan` made later.

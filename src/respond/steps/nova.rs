@@ -1,15 +1,16 @@
 //! Evacuation by nova, one request for each instance: never a second one while the first is under way.
 
 use std::collections::{HashMap, HashSet};
-use std::time::Duration;
 
 use tokio::time::Instant;
 
 use crate::fence::Fenced;
 use crate::ids::InstanceId;
 use crate::openstack::{Error, Evacuation, Next};
-use crate::respond::journal::Entry;
+use crate::permit::Effect;
+use crate::respond::journal::{Entry, in_doubt};
 use crate::respond::plan::Plan;
+use crate::respond::saga::Step;
 use crate::store::CaseInstance;
 
 use super::watch::{self, FAILED, HELD, MOVING, View, WAITING};
@@ -24,12 +25,8 @@ const TRIES: usize = 2;
 /// An instance that could not even be asked for this often is left to a person.
 const REFUSALS: u32 = 5;
 
-/// A request whose answer was lost may still reach nova, which would run a second one beside it. None is sent
-/// before this has passed without a sign of the first.
-const IN_DOUBT: Duration = Duration::from_secs(90);
-
 /// Evacuates every instance that is planned to be and still here. What it knows of earlier attempts it reads
-/// from nova, so it can be cut off anywhere.
+/// from nova and from the journal, so it can be cut off anywhere.
 pub(super) async fn evacuate(
     context: &Context<'_>,
     plan: &Plan,
@@ -43,7 +40,7 @@ pub(super) async fn evacuate(
         let run = match &mut run {
             Some(run) => run,
             None => {
-                let run = run.insert(Run::begin(&view));
+                let run = run.insert(Run::begin(context, &view).await?);
                 // A person let it go on: what failed before gets another run.
                 let again = recorded.iter().filter(|known| known.state == FAILED).cloned();
                 let again = again
@@ -75,23 +72,47 @@ pub(super) async fn evacuate(
     }
 }
 
-/// What one run remembers. Losing it costs a few more tries, no harm.
+/// What one run remembers. Losing it costs a few more tries, no harm: what is in doubt is in the journal.
 struct Run {
     /// Evacuations that had failed before.
     old: HashSet<String>,
     /// How often nova refused to be asked, and with what words.
     refused: HashMap<InstanceId, (u32, String)>,
-    /// Until when an instance is not asked for, because an earlier request may still arrive.
+    /// Until when an instance is not asked for: the answer to a request is not known, so that it may still reach
+    /// nova, which would run a second one beside it.
     doubt: HashMap<InstanceId, Instant>,
 }
 
 impl Run {
-    fn begin(view: &View) -> Self {
-        Self {
+    /// Begins with what an earlier run, perhaps of a daemon that was killed, left in doubt.
+    async fn begin(context: &Context<'_>, view: &View) -> Result<Self, Trouble> {
+        let now = context.now();
+        let asked = in_doubt(context.journal);
+        let mut doubt = HashMap::new();
+        for instance in context.instances().await? {
+            let effect = Effect::Evacuate(instance.id);
+            let Some(at) = asked.get(&effect.to_string()) else {
+                continue;
+            };
+            // A clock that was put back makes it no longer.
+            let left = effect.in_doubt_for().saturating_sub(now.since(*at));
+            if left.is_zero() {
+                continue;
+            }
+            doubt.insert(instance.id, Instant::now() + left);
+            let words = format!(
+                "nova was asked at {at} to evacuate {}, and its answer is not known; without a sign of it, nova is \
+                 asked again in {} s",
+                instance.id,
+                left.as_secs()
+            );
+            context.note(Step::Evacuate, &Entry::says(words)).await?;
+        }
+        Ok(Self {
             old: view.failures(),
             refused: HashMap::new(),
-            doubt: HashMap::new(),
-        }
+            doubt,
+        })
     }
 }
 
@@ -179,7 +200,8 @@ async fn ask(
             }
             Err(error) => {
                 if error.next() == Next::Look && !matches!(error, Error::Conflict(_) | Error::NotFound(_)) {
-                    run.doubt.insert(id, Instant::now() + IN_DOUBT);
+                    run.doubt
+                        .insert(id, Instant::now() + Effect::Evacuate(id).in_doubt_for());
                     free -= 1;
                     busy.extend(groups);
                 }
@@ -247,6 +269,7 @@ fn ended(recorded: &[CaseInstance]) -> Outcome {
 #[cfg(test)]
 mod tests {
     use std::sync::{Arc, Mutex};
+    use std::time::Duration;
 
     use super::*;
     use crate::clock::Clock as _;
@@ -275,15 +298,7 @@ mod tests {
         let respond = world.respond(ResponseMode::Enforce);
         let lease = world.lease(LeaseKind::Case(case.id.clone())).await;
         let proof = Mutex::new(None);
-        let context = Context::new(
-            &respond,
-            &world.cloud,
-            &case,
-            &[],
-            &lease,
-            &proof,
-            crate::respond::saga::Step::Evacuate,
-        );
+        let context = Context::new(&respond, &world.cloud, &case, &[], &lease, &proof, Step::Evacuate);
         let id = "b3f1e7a4-5c62-4c1e-9d1d-0a8d6c1f2e3b".parse().unwrap();
         let here = world.cloud.server(id).await.unwrap().unwrap();
         let mut recorded = [PlannedInstance::of(&here, LocalDisk::Hold).recorded(&host())];
@@ -326,15 +341,7 @@ mod tests {
             let lease = world.lease(LeaseKind::Case(case.id.clone())).await;
             let fenced = Arc::new(Fenced::for_tests(host()));
             let proof = Mutex::new(Some(super::super::Seen::new(Arc::clone(&fenced))));
-            let context = Context::new(
-                &respond,
-                &world.cloud,
-                &case,
-                &[],
-                &lease,
-                &proof,
-                crate::respond::saga::Step::Evacuate,
-            );
+            let context = Context::new(&respond, &world.cloud, &case, &[], &lease, &proof, Step::Evacuate);
             let off = crate::respond::steps::fence::still_off(&context, &fenced).await;
             assert_eq!(off.is_err(), comes_back, "{heartbeat}: {off:?}");
             assert_eq!(proof.lock().unwrap().is_none(), comes_back, "the proof is void");

@@ -1,4 +1,4 @@
-//! Leave to act: a daemon that was stopped sends nothing more.
+//! Leave to act: a daemon that was stopped sends nothing more, and what is in doubt after a kill is not sent again.
 
 use crate::store::{Phase, StoreError};
 
@@ -135,6 +135,57 @@ async fn no_step_acts_under_a_lease_that_is_lost_or_has_run_out() {
     }
 }
 
+/// A daemon is killed while its request to evacuate hangs on its way. The next one does not ask again while that
+/// request may still arrive, and goes on with the others; when it arrives, that was it.
+#[tokio::test]
+async fn case_12_a_request_to_evacuate_that_hangs_over_a_kill_is_not_sent_a_second_time_while_in_doubt() {
+    for arrives in [false, true] {
+        let mut bench = Bench::new(2, Recovery::Nova).await;
+        let first = bench.daemon("first");
+        bench.condemn(&first, &name(1), "aa").await;
+        bench
+            .world
+            .with(|state| state.faults = vec![("POST /v2.1/servers", 1, How::Hung)]);
+        // Dropping what drives it is the kill.
+        tokio::select! {
+            case = bench.settle(first) => panic!("{:?}", case.state),
+            () = until(|| bench.world.asked(1) == 1) => {}
+        }
+        bench.clock.advance(Duration::from_secs(61));
+
+        let looks = || bench.world.server.count("GET /v2.1/os-migrations");
+        let second = bench.daemon("second");
+        let before = looks();
+        tokio::select! {
+            case = bench.settle(second) => panic!("{:?}", case.state),
+            () = until(|| bench.world.with(|state| state.guests[&2].host == "cmp-2")) => {}
+        }
+        assert!(looks() > before + 2, "it looked, and again");
+        assert_eq!(bench.world.asked(1), 1, "it may still arrive");
+        let told = bench.store.journal_of(&bench.case().await.id).await.unwrap();
+        assert!(
+            told.iter().any(|entry| entry.phase == Phase::Note
+                && entry.detail.as_str().contains("its answer is not known")),
+            "a person can see why nothing happens"
+        );
+        bench
+            .clock
+            .advance(Duration::from_secs(if arrives { 1 } else { 61 }));
+        if arrives {
+            bench.world.arrives(1);
+            bench.clock.advance(Duration::from_secs(60));
+        }
+
+        let case = bench.settle(bench.daemon("third")).await;
+        assert!(matches!(case.state, CaseState::Closed { .. }), "{:?}", case.state);
+        assert_eq!(bench.world.asked(1), if arrives { 1 } else { 2 });
+        assert_eq!(bench.world.asked(2), 1);
+        let mut evacuated = bench.effects().split_off(5);
+        evacuated.sort();
+        assert_eq!(evacuated, ["evacuate 1", "evacuate 2"]);
+    }
+}
+
 /// What is about to be done is in the journal before it is sent, and what came of it after; once for each effect.
 #[tokio::test]
 async fn every_effect_has_its_intent_before_it_and_its_answer_after() {
@@ -170,4 +221,19 @@ async fn every_effect_has_its_intent_before_it_and_its_answer_after() {
     );
     assert_eq!(intents.len(), 7, "{intents:?}");
     assert_eq!(of(Phase::Effect), intents);
+    assert!(journal::in_doubt(&written).is_empty());
+    let cut = written
+        .iter()
+        .position(|entry| entry.phase == Phase::Effect)
+        .unwrap();
+    assert_eq!(
+        journal::in_doubt(&written[..cut]).into_keys().collect::<Vec<_>>(),
+        ["disable cmp-1"]
+    );
+}
+
+async fn until(so: impl Fn() -> bool) {
+    while !so() {
+        tokio::time::sleep(Duration::from_millis(2)).await;
+    }
 }

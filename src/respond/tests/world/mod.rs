@@ -39,6 +39,8 @@ pub(super) enum How {
     Status(u16, &'static str),
     /// It has its effect, and the connection is closed without an answer.
     Lost,
+    /// It hangs on its way: no effect, and no answer.
+    Hung,
 }
 
 /// Everything that the scripted cloud remembers.
@@ -138,6 +140,17 @@ impl World {
         seen.len() - seen.iter().filter(reads).count()
     }
 
+    /// How often this instance was to be evacuated, also by requests that hung.
+    pub(super) fn asked(&self, n: u8) -> usize {
+        let line = format!("POST /v2.1/servers/{}/action", id(n));
+        self.server.count(&line)
+    }
+
+    /// A request to evacuate that hung on its way arrives after all.
+    pub(super) fn arrives(&self, n: u8) {
+        self.with(|state| drop(state.evacuate(&id(n))));
+    }
+
     pub(super) fn cloud(&self) -> Cloud {
         let url = &self.server.url;
         Cloud::connect(Connection {
@@ -181,6 +194,7 @@ impl State {
         });
         match how {
             Some(How::Status(status, body)) => answer(status, body),
+            Some(How::Hung) => Answer::Hang,
             Some(How::Lost) => {
                 self.route(request);
                 Answer::Close
