@@ -1,5 +1,7 @@
 //! Cases: one quarantine of one host, from its plan to its outcome.
 
+use std::time::Duration;
+
 use serde::Serialize;
 use serde_json::json;
 
@@ -15,6 +17,9 @@ use super::{
 use crate::clock::Timestamp;
 use crate::config::ResponseMode;
 use crate::ids::{CaseId, HostName, RoundId, Sha256Digest};
+
+/// No case rests longer. One that seems to was postponed by a clock that was ahead, and is due.
+pub const LONGEST_REST: Duration = Duration::from_secs(600);
 
 /// Where a case stands.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -181,10 +186,12 @@ impl Store {
             .await
     }
 
-    /// Open cases that may be driven now and that nobody holds, oldest first.
+    /// Open cases that may be driven now and that nobody holds, oldest first. A clock that was put back puts none to
+    /// sleep for as long as it jumped.
     pub async fn cases_due(&self, now: Timestamp, limit: u32) -> Result<Vec<CaseId>, StoreError> {
         let query = statement(sql::CASES_DUE)
             .bind(now.as_millis())
+            .bind(now.plus(LONGEST_REST).as_millis())
             .bind(now.as_millis())
             .bind(now.plus(LONGEST_LEASE).as_millis())
             .bind(i64::from(limit));
@@ -203,7 +210,7 @@ impl Store {
         .await
     }
 
-    /// Lets the case rest until `not_before`.
+    /// Lets the case rest until `not_before`, and no longer than [`LONGEST_REST`].
     pub async fn postpone(
         &self,
         lease: &Lease,
@@ -212,7 +219,7 @@ impl Store {
     ) -> Result<(), StoreError> {
         let (mut write, case) = self.write_case(lease, "postponing case", now).await?;
         let update = statement(sql::CASE_POSTPONE)
-            .bind(not_before.as_millis())
+            .bind(not_before.min(now.plus(LONGEST_REST)).as_millis())
             .bind(case.to_string());
         write.run(update).await?;
         write.commit().await

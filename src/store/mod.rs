@@ -23,7 +23,7 @@ pub mod sql;
 mod steps;
 
 pub use audit::{AuditEntry, AuditRecord, Chain};
-pub use cases::{Case, CaseFilter, CaseState, NewCase, Outcome};
+pub use cases::{Case, CaseFilter, CaseState, LONGEST_REST, NewCase, Outcome};
 pub use challenges::{NewChallenge, Offered};
 pub use error::{EnrolError, RecordError, SpendError, StoreError};
 pub use hosts::{Enrolment, Host, LastResult, NewHost};

@@ -41,7 +41,7 @@ const MOST_ATTEMPTS: i64 = 12;
 /// The pause after the first failed attempt; it doubles each time ..
 const FIRST_PAUSE: Duration = Duration::from_secs(5);
 
-/// .. up to this.
+/// .. up to this. One that is to wait longer was put off by a clock that was ahead, and is due.
 const LONGEST_PAUSE: Duration = Duration::from_secs(3600);
 
 impl Store {
@@ -66,6 +66,7 @@ impl Store {
             .rows(
                 statement(sql::OUTBOX_DUE)
                     .bind(now.as_millis())
+                    .bind(now.plus(LONGEST_PAUSE).as_millis())
                     .bind(i64::from(limit)),
             )
             .await?;
@@ -74,7 +75,8 @@ impl Store {
             let take = statement(sql::OUTBOX_TAKE)
                 .bind(now.plus(hold).as_millis())
                 .bind(notification.key.clone())
-                .bind(now.as_millis());
+                .bind(now.as_millis())
+                .bind(now.plus(LONGEST_PAUSE).as_millis());
             if write.run(take).await? > 0 {
                 notification.attempt += 1;
                 taken.push(notification);

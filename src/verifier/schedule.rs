@@ -48,6 +48,34 @@ fn delay_ms(host: &HostName, firing_ms: i64, jitter_ms: i64) -> i64 {
     i64::try_from(draw % bound).unwrap_or(0)
 }
 
+/// The latest time that [`next_due`] can name for any host at `now`; `None` when the expression never fires again.
+pub fn latest_due(schedule: &Schedule, jitter: Duration, now: Timestamp) -> Option<Timestamp> {
+    let from = DateTime::<Utc>::from_timestamp_millis(now.as_millis())?;
+    let firing = schedule.after(&from).next()?.timestamp_millis();
+    Some(Timestamp::from_millis(firing).plus(jitter))
+}
+
+/// Whether it is a host's turn.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Turn {
+    /// It is due.
+    Now,
+    /// It waits for its time.
+    Later,
+    /// Its time is none that the schedule names now: it was never scheduled, the clock was put back, or the schedule
+    /// has changed. It is scheduled anew, rather than left alone for as long as the clock jumped.
+    Anew,
+}
+
+/// Whether it is the turn of a host that is due at `due`, when no host can be due after `latest`.
+pub fn turn(due: Option<Timestamp>, latest: Timestamp, now: Timestamp) -> Turn {
+    match due {
+        Some(due) if due <= now => Turn::Now,
+        Some(due) if due <= latest => Turn::Later,
+        Some(_) | None => Turn::Anew,
+    }
+}
+
 /// How often a cron expression fires: the time between its next two firings after `after`.
 ///
 /// Used to tell when a result is overdue.
@@ -125,5 +153,29 @@ mod tests {
             // at most one interval and one jitter away
             prop_assert!(due.as_millis() - after <= 600_000 + i64::try_from(jitter.as_millis()).unwrap());
         }
+    }
+
+    #[test]
+    fn a_clock_put_back_puts_no_host_to_sleep_for_the_jump() {
+        let (every_ten, jitter) = (
+            Schedule::from_str("0 */10 * * * *").unwrap(),
+            Duration::from_secs(300),
+        );
+        let minute = |n: i64| Timestamp::from_millis(n * 60_000);
+        for n in 0..50 {
+            let name = host(&format!("cmp-{n}"));
+            let (planned, back) = (minute(100 + n), minute(40 + n));
+            let due = next_due(&every_ten, jitter, &name, planned);
+            let latest = latest_due(&every_ten, jitter, planned).unwrap();
+            assert_eq!(turn(due, latest, planned), Turn::Later, "as planned");
+            assert_eq!(turn(due, latest, due.unwrap()), Turn::Now);
+            let latest = latest_due(&every_ten, jitter, back).unwrap();
+            assert_eq!(turn(due, latest, back), Turn::Anew, "an hour back");
+            // The new time is one that the schedule names: it stays.
+            let again = next_due(&every_ten, jitter, &name, back);
+            assert_eq!(turn(again, latest, back), Turn::Later);
+            assert!(again.unwrap() <= back.plus(Duration::from_secs(900)));
+        }
+        assert_eq!(turn(None, minute(9), minute(1)), Turn::Anew);
     }
 }

@@ -13,7 +13,7 @@ use tracing::{error, info, warn};
 use super::{
     lanes::Lanes,
     round::{Judged, RoundError, Rounds},
-    schedule,
+    schedule::{self, Turn},
 };
 use crate::{
     clock::Timestamp,
@@ -89,12 +89,21 @@ impl Watch {
 
     async fn start_due(&self) -> Result<(), StoreError> {
         let now = self.rounds.clock.now();
+        let schedule = &self.rounds.config.schedule;
+        // A round that failed on this side is due a little later, whatever the schedule says.
+        let latest = schedule::latest_due(&schedule.cron, schedule.jitter, now)
+            .unwrap_or(now)
+            .max(now.plus(TRY_AGAIN));
         for host in self.rounds.store.hosts().await? {
-            let Some(due) = host.next_due else {
-                self.plan_next(host.name(), now).await?;
-                continue;
-            };
-            if due > now || !self.lock().insert(host.name().clone()) {
+            match schedule::turn(host.next_due, latest, now) {
+                Turn::Now => {}
+                Turn::Later => continue,
+                Turn::Anew => {
+                    self.plan_next(host.name(), now).await?;
+                    continue;
+                }
+            }
+            if !self.lock().insert(host.name().clone()) {
                 continue;
             }
             let (rounds, respond) = (Arc::clone(&self.rounds), Arc::clone(&self.respond));

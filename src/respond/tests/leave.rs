@@ -232,6 +232,41 @@ async fn every_effect_has_its_intent_before_it_and_its_answer_after() {
     );
 }
 
+/// A case rests after a fault; then the clock is put back by an hour, and another daemon begins.
+#[tokio::test]
+async fn case_27_a_case_that_rests_goes_on_at_once_when_the_clock_is_put_back() {
+    let mut bench = Bench::new(1, Recovery::Nova).await;
+    let first = bench.daemon("first");
+    bench.condemn(&first, &name(1), "aa").await;
+    bench
+        .world
+        .with(|state| state.faults = vec![("GET /v2.1/os-services", 99, How::Status(500, "{}"))]);
+    tokio::select! {
+        case = bench.settle(first) => panic!("{:?}", case.state),
+        () = resting(&bench) => {}
+    }
+    bench.world.with(|state| state.faults.clear());
+    bench
+        .clock
+        .set(bench.clock.now().minus(Duration::from_secs(3600)));
+    let case = bench.settle(bench.daemon("second")).await;
+    assert!(matches!(case.state, CaseState::Closed { .. }), "{:?}", case.state);
+    assert_eq!(bench.effects().len(), 6);
+}
+
+/// Until a step failed, and the case was postponed.
+async fn resting(bench: &Bench) {
+    loop {
+        let case = bench.case().await;
+        let steps = bench.store.steps(&case.id).await.unwrap();
+        let failed = |step: &crate::store::Step| step.state == crate::store::StepState::Failed;
+        if steps.iter().any(failed) && case.not_before > bench.clock.now() {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(2)).await;
+    }
+}
+
 async fn until(so: impl Fn() -> bool) {
     while !so() {
         tokio::time::sleep(Duration::from_millis(2)).await;

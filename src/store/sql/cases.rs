@@ -21,7 +21,7 @@ statements! {
     CASES_SINCE = concat!("SELECT ", case_columns!(), " FROM cases WHERE opened_at >= ? ORDER BY opened_at DESC, id");
     CASES_DUE =
         "SELECT c.id FROM cases c LEFT JOIN leases l ON l.kind = 'case' AND l.id = c.id \
-         WHERE c.state = 'open' AND c.not_before <= ? \
+         WHERE c.state = 'open' AND (c.not_before <= ? OR c.not_before > ?) \
          AND (l.held_until IS NULL OR l.held_until <= ? OR l.held_until > ?) ORDER BY c.opened_at, c.id LIMIT ?";
     CASE_POSTPONE = "UPDATE cases SET not_before = ? WHERE id = ?";
     CASE_STOP = "UPDATE cases SET state = ?, reason = ? WHERE id = ? AND state = 'open'";

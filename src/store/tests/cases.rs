@@ -419,6 +419,31 @@ async fn a_case_is_due_unless_somebody_has_it_or_it_rests() {
 }
 
 #[tokio::test]
+async fn a_case_that_rests_is_not_put_to_sleep_by_a_clock_that_is_put_back() {
+    let scratch = Scratch::new();
+    let store = scratch.open().await;
+    let case = opened(&store, "cmp-1", 1).await;
+    let lease = case_lease(&store, &case, NOW).await;
+    store.postpone(&lease, NOW.plus(MINUTE), NOW).await.unwrap();
+    store.release(lease).await.unwrap();
+    assert_eq!(store.cases_due(NOW, 10).await.unwrap(), []);
+    let back = NOW.minus(60 * MINUTE);
+    assert_eq!(
+        store.cases_due(back, 10).await.unwrap(),
+        std::slice::from_ref(&case)
+    );
+    // And none rests longer than the longest, whatever is asked for.
+    let lease = case_lease(&store, &case, NOW).await;
+    store.postpone(&lease, NOW.plus(60 * MINUTE), NOW).await.unwrap();
+    store.release(lease).await.unwrap();
+    let end = NOW.plus(LONGEST_REST);
+    let just_before = end.minus(Duration::from_millis(1));
+    for (now, due) in [(NOW, 0), (just_before, 0), (end, 1)] {
+        assert_eq!(store.cases_due(now, 10).await.unwrap().len(), due, "{now}");
+    }
+}
+
+#[tokio::test]
 async fn what_became_of_instances_is_kept_up_to_date() {
     let scratch = Scratch::new();
     let store = scratch.open().await;

@@ -113,6 +113,23 @@ async fn an_event_is_queued_once_and_taken_by_one() {
 }
 
 #[tokio::test]
+async fn a_retry_is_not_put_to_sleep_by_a_clock_that_is_put_back() {
+    let scratch = Scratch::new();
+    let store = scratch.open().await;
+    store.enqueue(&notification("a"), NOW).await.unwrap();
+    assert_eq!(store.take_notifications(NOW, 9, MINUTE).await.unwrap().len(), 1);
+    assert!(store.undelivered("a", "503", NOW).await.unwrap());
+    assert_eq!(store.take_notifications(NOW, 9, MINUTE).await.unwrap(), []);
+    let back = NOW.minus(60 * MINUTE);
+    let taken = store.take_notifications(back, 9, MINUTE).await.unwrap();
+    assert_eq!(taken.len(), 1);
+    // Once, and then by the clock that there is.
+    assert_eq!(store.take_notifications(back, 9, MINUTE).await.unwrap(), []);
+    let after = back.plus(MINUTE);
+    assert_eq!(store.take_notifications(after, 9, MINUTE).await.unwrap().len(), 1);
+}
+
+#[tokio::test]
 async fn what_cannot_be_delivered_is_tried_later_and_later_and_then_put_aside() {
     let scratch = Scratch::new();
     let store = scratch.open().await;
@@ -132,6 +149,7 @@ async fn what_cannot_be_delivered_is_tried_later_and_later_and_then_put_aside() 
             .is_empty()
             && sqlx::query(sql::OUTBOX_DUE)
                 .bind(now.plus(Duration::from_secs(pause)).as_millis())
+                .bind(i64::MAX)
                 .bind(1)
                 .fetch_all(&store.reader)
                 .await
