@@ -1,7 +1,9 @@
 //! What went wrong, read from a service's answer or from the transport.
 
+use std::time::Duration;
+
 use reqwest::StatusCode;
-use reqwest::header::HeaderMap;
+use reqwest::header::{HeaderMap, RETRY_AFTER};
 use serde_json::Value;
 
 use super::call::Call;
@@ -41,15 +43,29 @@ pub(super) fn refusal(
         429 => Error::Unavailable {
             answer,
             attempts,
+            retry_after: retry_after(headers),
             maybe_done: false,
         },
         500..=599 => Error::Unavailable {
             answer,
             attempts,
+            retry_after: retry_after(headers),
             maybe_done: call.writes(),
         },
         _ => Error::Refused(answer),
     }
+}
+
+/// How long the service wants to be left alone: seconds, or a date.
+pub(super) fn retry_after(headers: &HeaderMap) -> Option<Duration> {
+    let text = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
+    if let Ok(seconds) = text.parse() {
+        return Some(Duration::from_secs(seconds));
+    }
+    let until = chrono::DateTime::parse_from_rfc2822(text).ok()?;
+    // Relative to the server's own clock, which wrote both.
+    let now = chrono::DateTime::parse_from_rfc2822(headers.get("date")?.to_str().ok()?).ok()?;
+    Some((until - now).to_std().unwrap_or(Duration::ZERO))
 }
 
 /// The service's words in an error body, in any of OpenStack's forms; cut and without control characters.

@@ -93,6 +93,8 @@ pub enum Error {
         answer: Box<Answer>,
         /// How often it was asked.
         attempts: u32,
+        /// How long it wants to be left alone (`Retry-After`), where it said so.
+        retry_after: Option<Duration>,
         /// Whether the request may have been carried out all the same.
         maybe_done: bool,
     },
@@ -260,6 +262,14 @@ impl Error {
                     Next::Again
                 }
             }
+        }
+    }
+
+    /// How long the service wants to be left alone, where it said so and we did not wait within the call.
+    pub fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Self::Unavailable { retry_after, .. } => *retry_after,
+            _ => None,
         }
     }
 

@@ -4,14 +4,15 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use reqwest::StatusCode;
-use reqwest::header::{ACCEPT, HeaderMap, HeaderValue, RETRY_AFTER};
+use reqwest::header::{ACCEPT, HeaderMap, HeaderValue};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
+use tokio::time::Instant;
 use url::Url;
 
 use crate::permit::{Act, Denied, Permit};
 
-use super::answer::{reason, refusal};
+use super::answer::{reason, refusal, retry_after};
 use super::call::{Call, Service};
 use super::error::Error;
 use super::session::{Cloud, Session};
@@ -35,6 +36,8 @@ const SLOW_CALL_MIN: Duration = Duration::from_secs(30);
 #[derive(Default)]
 pub(super) struct Exchange {
     on_wire: AtomicBool,
+    /// When its deadline strikes; `None`: it has none of its own.
+    end: Option<Instant>,
 }
 
 /// A service's answer to a call that succeeded.
@@ -84,7 +87,10 @@ impl Cloud {
         } else {
             self.connection.timeout
         };
-        let exchange = Exchange::default();
+        let exchange = Exchange {
+            end: Some(Instant::now() + limit),
+            ..Exchange::default()
+        };
         let sent = Box::pin(self.send_patiently(&call, act, &exchange));
         match tokio::time::timeout(limit, sent).await {
             Ok(outcome) => outcome,
@@ -183,7 +189,7 @@ impl Cloud {
             };
             if may_repeat
                 && attempts < ATTEMPTS_MAX
-                && let Some(pause) = pause(&headers, attempts)
+                && let Some(pause) = pause(&headers, attempts, exchange.end)
             {
                 tracing::warn!(call = call.doing, service = %call.service, %status, ?pause, "asked to wait");
                 tokio::time::sleep(pause).await;
@@ -338,22 +344,13 @@ fn read<T: DeserializeOwned>(call: String, service: Service, body: &[u8]) -> Res
     })
 }
 
-/// How long to wait before the next attempt; `None` when the service asks for more than we wait.
-fn pause(headers: &HeaderMap, attempts: u32) -> Option<Duration> {
-    let asked = headers
-        .get(RETRY_AFTER)
-        .and_then(|value| value.to_str().ok())
-        .and_then(|text| {
-            let seconds = text.trim().parse::<u64>().ok().map(Duration::from_secs);
-            seconds.or_else(|| {
-                let until = chrono::DateTime::parse_from_rfc2822(text.trim()).ok()?;
-                // Relative to the server's own clock, which wrote both.
-                let now = chrono::DateTime::parse_from_rfc2822(headers.get("date")?.to_str().ok()?).ok()?;
-                Some((until - now).to_std().unwrap_or(Duration::ZERO))
-            })
-        });
-    match asked {
-        Some(asked) => (asked <= RETRY_AFTER_MAX).then_some(asked),
-        None => Some(Duration::from_secs(1 << attempts.min(3))),
-    }
+/// How long to wait before the next attempt; `None` when the service asks for more than we wait within a call, or than
+/// is left of it: the caller waits then.
+fn pause(headers: &HeaderMap, attempts: u32, end: Option<Instant>) -> Option<Duration> {
+    let pause = match retry_after(headers) {
+        Some(asked) => (asked <= RETRY_AFTER_MAX).then_some(asked)?,
+        None => Duration::from_secs(1 << attempts.min(3)),
+    };
+    let fits = end.is_none_or(|end| Instant::now() + pause < end);
+    fits.then_some(pause)
 }

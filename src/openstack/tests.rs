@@ -188,6 +188,26 @@ async fn a_silent_service_ends_at_the_deadline() {
     assert_eq!(error.next(), Next::Look, "nova may have done it");
 }
 
+#[tokio::test]
+async fn what_a_service_asks_for_beyond_the_call_is_told_to_the_caller() {
+    // More than is waited for within a call; less than that, and more than is left of this one.
+    for asked in [25, 5] {
+        let (server, cloud) = cloud_at("2.93", Duration::from_secs(3), move |_| {
+            Answer::Http(429, vec![("Retry-After", asked.to_string())], String::new())
+        })
+        .await;
+        let begin = std::time::Instant::now();
+        let error = cloud.compute_services().await.unwrap_err();
+        assert_eq!(error.retry_after(), Some(Duration::from_secs(asked)), "{error}");
+        assert_eq!(error.next(), Next::Again);
+        assert_eq!(server.count("GET /v2.1/os-services"), 1);
+        assert!(
+            begin.elapsed() < Duration::from_secs(3),
+            "nothing is waited for in vain"
+        );
+    }
+}
+
 /// Gives leave so many times, and counts what it is told.
 struct Times(AtomicUsize, std::sync::Mutex<Vec<String>>);
 

@@ -28,6 +28,9 @@ const LOOK: Duration = Duration::from_secs(2);
 /// Cases that are driven at once; each spends its time waiting for the cloud.
 const AT_ONCE: u32 = 16;
 
+/// A case that rests longer is let go, and taken again when it is due: other cases have its place meanwhile.
+const LONG_PAUSE: Duration = Duration::from_secs(60);
+
 /// After trouble with the store a case is left alone this long.
 const TROUBLE_PAUSE: Duration = Duration::from_secs(5);
 
@@ -207,6 +210,9 @@ impl Respond {
             match saga::next(&recorded) {
                 Move::Do(step) => {
                     if let Some(pause) = self.step(cloud, &case, lease, step, &proof).await? {
+                        if pause > LONG_PAUSE {
+                            return Ok(());
+                        }
                         tokio::select! {
                             () = stop.cancelled() => {}
                             () = tokio::time::sleep(pause) => {}

@@ -159,7 +159,7 @@ pub enum Outcome<D> {
     Stuck(String),
     /// Not yet; to be tried again, at the earliest after this time.
     Again {
-        /// At the earliest; `None` leaves it to the back-off.
+        /// At the earliest, as a service asked for, say; the back-off counts as well.
         after: Option<Duration>,
         /// Why not yet.
         why: String,
@@ -197,7 +197,7 @@ pub fn settle<D>(step: Step, outcome: Outcome<D>, attempt: u32, attempts: u32) -
         Outcome::Stuck(reason) => Settled::Stuck(format!("could not {}: {reason}", step.meaning())),
         // Planning waits for the cloud for as long as it takes: nothing has been touched yet.
         Outcome::Again { after, why } if attempt < attempts || step == Step::Plan => {
-            Settled::Rest(after.unwrap_or_else(|| pause(attempt)), why)
+            Settled::Rest(after.unwrap_or_default().max(pause(attempt)), why)
         }
         Outcome::Again { why, .. } => Settled::Stuck(format!(
             "could not {} in {attempt} attempts; the last one: {why}",
@@ -285,6 +285,20 @@ mod tests {
             settle(Step::Plan, again(), 99, 3),
             Settled::Rest(LONGEST_PAUSE, "503".into())
         );
+    }
+
+    #[test]
+    fn a_service_that_wants_to_be_left_alone_is_and_the_back_off_counts_as_well() {
+        let asked = |seconds| Outcome::<()>::Again {
+            after: Some(Duration::from_secs(seconds)),
+            why: "429".into(),
+        };
+        for (seconds, attempt, rest) in [(25, 1, 25), (25, 6, 32), (0, 2, 2), (300, 1, 300)] {
+            assert_eq!(
+                settle(Step::Evacuate, asked(seconds), attempt, 9),
+                Settled::Rest(Duration::from_secs(rest), "429".into())
+            );
+        }
     }
 
     #[test]

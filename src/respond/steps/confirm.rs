@@ -56,14 +56,14 @@ async fn keep_out(context: &Context<'_>, plan: &Plan) -> Result<(), Trouble> {
             "NOT FORCED DOWN"
         },
     );
-    if service.forced_down {
+    let after = if service.forced_down {
         unless_look(
             context
                 .cloud
                 .disable(&context.leave, &service, &plan.disabled_reason)
                 .await
                 .map(drop),
-        )?;
+        )?
     } else {
         let fenced = super::fence::proof(context).await?;
         unless_look(
@@ -72,12 +72,12 @@ async fn keep_out(context: &Context<'_>, plan: &Plan) -> Result<(), Trouble> {
                 .force_down(&context.leave, &fenced, &service, &plan.disabled_reason)
                 .await
                 .map(drop),
-        )?;
-    }
+        )?
+    };
     let service = context.service().await?;
     if !is_ours(&service, plan) || !service.forced_down {
         let why = format!("{words}, and nova does not show it yet");
-        return Err(Trouble::Ended(Box::new(Outcome::Again { after: None, why })));
+        return Err(Trouble::Ended(Box::new(Outcome::Again { after, why })));
     }
     context.note(Step::Confirm, &Entry::says(words)).await?;
     Ok(())

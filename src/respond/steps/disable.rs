@@ -1,5 +1,7 @@
 //! Keeps new instances off the host: its compute service is disabled, with a reason that names the case.
 
+use std::time::Duration;
+
 use crate::openstack::{ComputeService, Error, Next};
 use crate::respond::journal::Entry;
 use crate::respond::plan::Plan;
@@ -12,7 +14,7 @@ pub(super) async fn ensure(context: &Context<'_>, plan: &Plan) -> Result<Outcome
         return Ok(done("was disabled by this case already", &service));
     }
     // It may have taken effect whatever the answer: nova asks the host before it answers.
-    unless_look(
+    let after = unless_look(
         context
             .cloud
             .disable(&context.leave, &service, &plan.disabled_reason)
@@ -24,7 +26,7 @@ pub(super) async fn ensure(context: &Context<'_>, plan: &Plan) -> Result<Outcome
         return Ok(done("disabled", &service));
     }
     Ok(Outcome::Again {
-        after: None,
+        after,
         why: "nova still shows the compute service enabled".to_owned(),
     })
 }
@@ -42,13 +44,14 @@ fn done(words: &str, service: &ComputeService) -> Outcome {
     )))
 }
 
-/// An error that only says "look" is not the end of a step.
-pub(super) fn unless_look(result: Result<(), Error>) -> Result<(), Error> {
+/// An error that only says "look" is not the end of a step. Returns how long the service wants to be left alone, where
+/// it said so.
+pub(super) fn unless_look(result: Result<(), Error>) -> Result<Option<Duration>, Error> {
     match result {
         Err(error) if error.next() == Next::Look => {
             tracing::warn!(%error, "the call may have taken effect; looking");
-            Ok(())
+            Ok(error.retry_after())
         }
-        other => other,
+        other => other.map(|()| None),
     }
 }

@@ -16,7 +16,7 @@ pub(super) async fn ensure(context: &Context<'_>, plan: &Plan) -> Result<Outcome
             "nova takes {host} for down already"
         ))));
     }
-    unless_look(
+    let after = unless_look(
         context
             .cloud
             .force_down(&context.leave, &fenced, &service, &plan.disabled_reason)
@@ -28,7 +28,7 @@ pub(super) async fn ensure(context: &Context<'_>, plan: &Plan) -> Result<Outcome
         return Ok(Outcome::Done(Entry::says(format!("nova takes {host} for down"))));
     }
     Ok(Outcome::Again {
-        after: None,
+        after,
         why: format!("nova does not take {host} for down yet"),
     })
 }

@@ -27,13 +27,13 @@ pub(super) async fn ensure(context: &Context<'_>, plan: &Plan) -> Result<Outcome
             "{answer}; the host aggregate {name} must have no availability zone, so that any host can join it"
         ))),
         result => {
-            super::disable::unless_look(result)?;
+            let after = super::disable::unless_look(result)?;
             match context.cloud.aggregate(name).await? {
                 Some(aggregate) if aggregate.has(host) => Ok(Outcome::Done(Entry::says(format!(
                     "{host} joined the host aggregate {name}"
                 )))),
                 _ => Ok(Outcome::Again {
-                    after: None,
+                    after,
                     why: format!("nova does not show {host} in {name} yet"),
                 }),
             }

@@ -62,7 +62,7 @@ impl Trouble {
         match self {
             Self::Cloud(error) => Ok(match error.next() {
                 Next::Again | Next::Look => Outcome::Again {
-                    after: None,
+                    after: error.retry_after(),
                     why: error.to_string(),
                 },
                 Next::Stop => Outcome::Stuck(error.to_string()),

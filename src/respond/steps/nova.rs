@@ -198,6 +198,10 @@ async fn ask(
             Err(error) if error.next() == Next::Stop && !matches!(error, Error::NotOnFencedHost { .. }) => {
                 return Err(error.into());
             }
+            // It wants to be left alone, and was not reached: no refusal of this instance.
+            Err(error) if error.next() == Next::Again && error.retry_after().is_some() => {
+                return Err(error.into());
+            }
             Err(error) => {
                 if error.next() == Next::Look && !matches!(error, Error::Conflict(_) | Error::NotFound(_)) {
                     run.doubt

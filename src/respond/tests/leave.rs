@@ -232,6 +232,41 @@ async fn every_effect_has_its_intent_before_it_and_its_answer_after() {
     );
 }
 
+/// A service that asks for more time than a call has gets it: the case rests that long, lets its lease go, and uses no
+/// more attempts up meanwhile.
+#[tokio::test]
+async fn case_03_a_long_retry_after_is_honoured_by_the_case() {
+    let mut bench = Bench::new(1, Recovery::Nova).await;
+    let daemon = bench.daemon("a");
+    bench.condemn(&daemon, &name(1), "aa").await;
+    bench.world.with(|state| {
+        state.faults = vec![("PUT /v2.1/os-services", 99, How::Later("180"))];
+    });
+    tokio::select! {
+        case = bench.settle(Arc::clone(&daemon)) => panic!("{:?}", case.state),
+        () = async {
+            resting(&bench).await;
+            // Somebody else could take it: nobody sits on it meanwhile.
+            let kind = LeaseKind::Case(bench.case().await.id);
+            let take = || bench.store.lease(kind.clone(), "b", bench.clock.now(), Duration::from_secs(1));
+            while take().await.unwrap().is_none() {
+                tokio::time::sleep(Duration::from_millis(2)).await;
+            }
+        } => {}
+    }
+    let case = bench.case().await;
+    let left = case.not_before.since(bench.clock.now());
+    assert!(
+        left > Duration::from_secs(170) && left <= Duration::from_secs(180),
+        "{left:?}"
+    );
+    assert_eq!(bench.world.acts(), 1, "asked once");
+    bench.world.with(|state| state.faults.clear());
+    bench.clock.advance(Duration::from_secs(180));
+    let case = bench.settle(daemon).await;
+    assert!(matches!(case.state, CaseState::Closed { .. }), "{:?}", case.state);
+}
+
 /// A case rests after a fault; then the clock is put back by an hour, and another daemon begins.
 #[tokio::test]
 async fn case_27_a_case_that_rests_goes_on_at_once_when_the_clock_is_put_back() {

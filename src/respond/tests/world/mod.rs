@@ -39,6 +39,8 @@ pub(super) enum How {
     Status(u16, &'static str),
     /// It has its effect, and the connection is closed without an answer.
     Lost,
+    /// It is answered with 429 and this `Retry-After`, and has no effect.
+    Later(&'static str),
     /// It hangs on its way: no effect, and no answer.
     Hung,
 }
@@ -195,6 +197,9 @@ impl State {
         match how {
             Some(How::Status(status, body)) => answer(status, body),
             Some(How::Hung) => Answer::Hang,
+            Some(How::Later(seconds)) => {
+                Answer::Http(429, vec![("Retry-After", seconds.to_owned())], String::new())
+            }
             Some(How::Lost) => {
                 self.route(request);
                 Answer::Close
