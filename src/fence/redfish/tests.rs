@@ -3,9 +3,10 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
-use crate::fence::{Method as FenceMethod, Methods, Watch};
+use crate::config::secret::Secret;
+use crate::fence::{Method as FenceMethod, Methods, Power, Watch};
 use crate::openstack::scripted::{Answer as Reply, Request, Server, answer};
-use crate::permit::{Asked, Denied, Freely};
+use crate::permit::{Asked, Denied, Effect, Freely, Permit, Permits};
 
 use super::*;
 

@@ -1,0 +1,156 @@
+//! One request to a BMC and its answer: bounded, patient, and never sent to another address.
+
+use std::time::Duration;
+
+use reqwest::header::HeaderMap;
+use reqwest::{RequestBuilder, StatusCode};
+use url::Url;
+
+use super::Redfish;
+use super::body::{printable, words};
+use crate::fence::power::Error;
+use crate::permit::{Act, Permit};
+
+/// The largest answer: a system's description is some 20 KB.
+const BODY_MAX: usize = 1024 * 1024;
+
+/// How often a request that a BMC answers with 503 is sent.
+const ATTEMPTS_MAX: u32 = 3;
+
+/// The longest `Retry-After` that is waited for.
+const RETRY_AFTER_MAX: Duration = Duration::from_secs(5);
+
+/// A BMC's answer.
+pub(super) struct Answer {
+    pub(super) status: StatusCode,
+    pub(super) headers: HeaderMap,
+    pub(super) body: Vec<u8>,
+}
+
+impl Redfish {
+    pub(super) fn read<T: serde::de::DeserializeOwned>(
+        &self,
+        doing: &'static str,
+        answer: Answer,
+    ) -> Result<T, Error> {
+        if !answer.status.is_success() {
+            return Err(self.refused(doing, &answer));
+        }
+        serde_json::from_slice(&answer.body).map_err(|error| self.unreadable(doing, &error.to_string()))
+    }
+
+    /// An address on the same BMC: what it links to elsewhere is refused, our password would go there.
+    pub(super) fn at(&self, doing: &'static str, link: &str) -> Result<Url, Error> {
+        let url = self
+            .target
+            .url
+            .join(link)
+            .map_err(|error| self.unreadable(doing, &error.to_string()))?;
+        if url.origin() != self.target.url.origin() {
+            return Err(self.unreadable(doing, "the BMC links to another address"));
+        }
+        Ok(url)
+    }
+
+    /// Sends what changes nothing about the host.
+    pub(super) async fn send(
+        &self,
+        doing: &'static str,
+        request: impl Fn() -> RequestBuilder,
+    ) -> Result<Answer, Error> {
+        self.send_with(doing, None, request).await
+    }
+
+    /// Sends a request; one that acts needs leave, anew each time that it is sent.
+    pub(super) async fn send_with(
+        &self,
+        doing: &'static str,
+        act: Option<&Act<'_>>,
+        request: impl Fn() -> RequestBuilder,
+    ) -> Result<Answer, Error> {
+        let lost = |error: reqwest::Error| Error::Unreachable {
+            method: self.name.clone(),
+            doing,
+            reason: reason(error),
+        };
+        let mut attempts = 0;
+        loop {
+            attempts += 1;
+            if let Some(act) = act {
+                let permit = act.permit().await;
+                permit
+                    .and_then(Permit::spend)
+                    .map_err(|denied| Error::NotPermitted {
+                        method: self.name.clone(),
+                        doing,
+                        denied,
+                    })?;
+            }
+            let mut response = request().send().await.map_err(lost)?;
+            let (status, headers) = (response.status(), response.headers().clone());
+            let mut body = Vec::new();
+            while let Some(chunk) = response.chunk().await.map_err(lost)? {
+                if body.len() + chunk.len() > BODY_MAX {
+                    return Err(self.unreadable(doing, "it is larger than any honest one"));
+                }
+                body.extend_from_slice(&chunk);
+            }
+            if status == StatusCode::SERVICE_UNAVAILABLE && attempts < ATTEMPTS_MAX {
+                let asked = headers
+                    .get("retry-after")
+                    .and_then(|value| value.to_str().ok()?.trim().parse().ok());
+                let pause = Duration::from_secs(asked.unwrap_or(1));
+                if pause <= RETRY_AFTER_MAX {
+                    tokio::time::sleep(pause).await;
+                    continue;
+                }
+            }
+            return Ok(Answer {
+                status,
+                headers,
+                body,
+            });
+        }
+    }
+
+    pub(super) fn unreadable(&self, doing: &'static str, reason: &str) -> Error {
+        Error::Unreadable {
+            method: self.name.clone(),
+            doing,
+            // It may quote the BMC.
+            reason: printable(reason),
+        }
+    }
+
+    pub(super) fn refused(&self, doing: &'static str, answer: &Answer) -> Error {
+        let (method, status) = (self.name.clone(), answer.status.as_u16());
+        if matches!(status, 401 | 403) {
+            return Error::Credentials {
+                method,
+                doing,
+                status,
+            };
+        }
+        Error::Refused {
+            method,
+            doing,
+            status,
+            message: words(&answer.body),
+        }
+    }
+}
+
+/// A transport error with its causes, without the URL.
+pub(super) fn reason(error: reqwest::Error) -> String {
+    let error = error.without_url();
+    let mut text = error.to_string();
+    let mut source = std::error::Error::source(&error);
+    while let Some(cause) = source {
+        let words = cause.to_string();
+        if !text.contains(&words) {
+            text = format!("{text}: {words}");
+        }
+        source = cause.source();
+    }
+    text
+}

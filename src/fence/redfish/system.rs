@@ -1,0 +1,86 @@
+//! Which of a BMC's systems is meant, and that it is the machine of the inventory.
+
+use uuid::Uuid;
+
+use super::Redfish;
+use super::body::{Collection, Root, System};
+use super::session::Authentication;
+use crate::fence::power::Error;
+
+/// The most systems that are looked at to find one by its UUID: a full blade chassis.
+const SYSTEMS_MAX: usize = 64;
+
+impl Redfish {
+    /// The system, and no other machine's.
+    pub(super) async fn system(
+        &self,
+        doing: &'static str,
+        root: &Root,
+        access: &Authentication,
+    ) -> Result<System, Error> {
+        let system = match (&self.target.system, self.target.system_uuid) {
+            (Some(path), _) if path.starts_with('/') => self.fetch(doing, path, access).await?,
+            (Some(id), _) => {
+                self.fetch(
+                    doing,
+                    &format!("{}/{id}", root.systems.path.trim_end_matches('/')),
+                    access,
+                )
+                .await?
+            }
+            (None, uuid) => self.only_system(doing, root, access, uuid).await?,
+        };
+        let Some(expected) = self.target.system_uuid else {
+            return Ok(system);
+        };
+        let found = system.uuid.clone().unwrap_or_else(|| "none".to_owned());
+        if Uuid::parse_str(found.trim()) == Ok(expected) {
+            return Ok(system);
+        }
+        Err(Error::OtherMachine {
+            method: self.name.clone(),
+            expected: expected.to_string(),
+            found: found.chars().take(64).collect(),
+        })
+    }
+
+    /// The BMC's only system, or the one with this UUID. Among several, none is guessed.
+    async fn only_system(
+        &self,
+        doing: &'static str,
+        root: &Root,
+        access: &Authentication,
+        uuid: Option<Uuid>,
+    ) -> Result<System, Error> {
+        let members: Collection = self.fetch(doing, &root.systems.path, access).await?;
+        let members = members.members;
+        if let [only] = members.as_slice() {
+            return self.fetch(doing, &only.path, access).await;
+        }
+        if let Some(uuid) = uuid {
+            for member in members.iter().take(SYSTEMS_MAX) {
+                let system: System = self.fetch(doing, &member.path, access).await?;
+                if system.uuid.as_deref().map(str::trim).map(Uuid::parse_str) == Some(Ok(uuid)) {
+                    return Ok(system);
+                }
+            }
+        }
+        Err(Error::WhichSystem {
+            method: self.name.clone(),
+            found: members.len(),
+        })
+    }
+
+    pub(super) async fn fetch<T: serde::de::DeserializeOwned>(
+        &self,
+        doing: &'static str,
+        path: &str,
+        access: &Authentication,
+    ) -> Result<T, Error> {
+        let url = self.at(doing, path)?;
+        let answer = self
+            .send(doing, || access.sign(self, self.http.get(url.clone())))
+            .await?;
+        self.read(doing, answer)
+    }
+}
