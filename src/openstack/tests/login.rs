@@ -1,0 +1,83 @@
+//! Tokens, logins and the catalogue's addresses.
+
+use super::*;
+
+#[tokio::test]
+async fn a_refused_token_is_replaced_once_and_the_same_request_sent_again() {
+    let (server, cloud) = cloud_that(|request| match request.header("x-auth-token") {
+        Some("token-0") => answer(
+            401,
+            r#"{"error": {"message": "The request you have made requires authentication."}}"#,
+        ),
+        _ => answer(200, service_row("cmp-1")),
+    })
+    .await;
+    assert_eq!(cloud.compute_services().await.unwrap().known.len(), 1);
+    assert_eq!(server.count("POST /v3/auth/tokens"), 2);
+    assert_eq!(
+        server.last().header("openstack-api-version"),
+        Some("compute 2.80")
+    );
+}
+
+#[tokio::test]
+async fn a_token_that_is_refused_again_is_not_renewed_for_ever() {
+    let (server, cloud) = cloud_that(|_| answer(401, "{}")).await;
+    let error = cloud.compute_services().await.unwrap_err();
+    assert!(matches!(error, Error::Unauthorized(_)), "{error}");
+    assert_eq!(server.count("POST /v3/auth/tokens"), 2);
+}
+
+#[tokio::test]
+async fn a_refused_login_is_not_repeated_at_once_and_shows_no_password() {
+    let server = Server::start(|_| answer(401, r#"{"error": {"code": 401, "message": "no"}}"#)).await;
+    let (_, mut cloud) = cloud_that(|_| answer(500, "")).await;
+    cloud.connection.auth_url = server.url.parse().unwrap();
+    for _ in 0..3 {
+        let error = cloud.whoami().await.unwrap_err();
+        assert!(
+            matches!(error, Error::Login(_)) && error.next() == Next::Stop,
+            "{error}"
+        );
+        assert!(
+            error.to_string().contains("daemon@Default") && !error.to_string().contains("hunter2"),
+            "{error}"
+        );
+    }
+    assert_eq!(
+        server.count("POST"),
+        1,
+        "an account with a lock-out would be locked"
+    );
+    assert!(!format!("{cloud:?}").contains("hunter2"));
+}
+
+#[tokio::test]
+async fn an_endpoint_is_never_guessed_between_regions() {
+    let catalogue = r#"{"token": {"user": {"id": "u", "name": "daemon"}, "catalog": [{"type": "compute", "endpoints": [
+        {"interface": "public", "region_id": "one", "url": "http://one.invalid/v2.1"},
+        {"interface": "public", "region_id": "two", "url": "http://two.invalid/v2.1"},
+        {"interface": "admin", "region_id": "one", "url": "http://admin.invalid/v2.1"}]}]}}"#;
+    let server = Server::start(move |_| {
+        Answer::Http(
+            201,
+            vec![("X-Subject-Token", "t".to_owned())],
+            catalogue.to_owned(),
+        )
+    })
+    .await;
+    let (_, mut cloud) = cloud_that(|_| answer(500, "")).await;
+    cloud.connection.auth_url = server.url.parse().unwrap();
+    cloud.connection.endpoints = Endpoints::default();
+    let error = cloud.endpoint(Service::Compute).await.unwrap_err();
+    assert!(
+        error.to_string().contains("public in one, public in two"),
+        "{error}"
+    );
+    cloud.connection.region = Some("two".to_owned());
+    assert_eq!(
+        cloud.endpoint(Service::Compute).await.unwrap().host_str(),
+        Some("two.invalid")
+    );
+    assert!(!cloud.has_masakari().await.unwrap());
+}
