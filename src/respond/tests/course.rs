@@ -1,0 +1,217 @@
+//! A case from its verdict to its end, by nova and by Masakari.
+
+use super::*;
+
+#[tokio::test]
+async fn a_condemned_host_goes_through_the_whole_response_by_nova() {
+    let mut bench = Bench::new(3, Recovery::Nova).await;
+    bench
+        .world
+        .with(|state| state.guests.get_mut(&2).unwrap().vm_state = "stopped".into());
+    let daemon = bench.daemon("a");
+    assert_eq!(
+        bench
+            .round(&daemon, &name(1), Verdict::Contraindicated, "aa")
+            .await,
+        Decision::Confirm
+    );
+    assert_eq!(
+        bench.world.with(|state| state.effects.len()),
+        0,
+        "one condemnation touches nothing"
+    );
+    assert_eq!(
+        bench
+            .round(&daemon, &name(1), Verdict::Contraindicated, "aa")
+            .await,
+        Decision::OpenCase
+    );
+
+    let opened = bench.case().await;
+    assert_eq!(opened.state, CaseState::Open);
+    let plan = journal::plan_of(&opened, &[]).expect("planned before anything is touched");
+    assert_eq!(plan.instances.len(), 3);
+    assert!(
+        plan.disabled_reason
+            .starts_with(&format!("lazaret case {}", opened.id))
+    );
+
+    let case = bench.settle(daemon).await;
+    assert!(
+        matches!(&case.state, CaseState::Closed { reason } if reason.contains("3 of 3")),
+        "{:?}",
+        case.state
+    );
+    assert_eq!(bench.effects(), BY_NOVA);
+    assert!(
+        bench
+            .states()
+            .await
+            .iter()
+            .all(|state| *state == ("moved".into(), Some(name(2))))
+    );
+    assert_eq!(bench.kinds().await, ["case-closed", "case-opened"]);
+    let report = crate::report::Report::gather(&bench.store, &case.id)
+        .await
+        .unwrap()
+        .unwrap();
+    assert!(
+        report
+            .timeline
+            .iter()
+            .any(|moment| moment.step == "fence" && moment.what.contains("seen off"))
+    );
+    assert_eq!(report.evidence.len(), 2);
+}
+
+#[tokio::test]
+async fn masakari_is_notified_once_and_what_it_overwrites_is_put_back() {
+    let mut bench = Bench::new(2, Recovery::Masakari).await;
+    bench.world.with(|state| {
+        state.segment = Some(true);
+        state.spare = Some("cmp-3".into());
+    });
+    let daemon = bench.daemon("a");
+    bench.condemn(&daemon, &name(1), "aa").await;
+    let case = bench.settle(daemon).await;
+    assert!(matches!(case.state, CaseState::Closed { .. }), "{:?}", case.state);
+    assert_eq!(
+        bench.effects(),
+        [
+            "disable cmp-1",
+            "make lazaret-quarantine",
+            "join cmp-1",
+            "off cmp-1",
+            "force-down cmp-1",
+            "notify",
+            "disable cmp-1", // the reason, which Masakari had overwritten
+            "leave cmp-3",   // the spare host, which it had dragged in
+        ]
+    );
+    bench.world.with(|state| {
+        assert!(
+            state.services["cmp-1"]
+                .1
+                .as_ref()
+                .unwrap()
+                .contains(case.id.as_str())
+        );
+        assert_eq!(state.aggregates["lazaret-quarantine"].2, ["cmp-1"]);
+    });
+    assert!(bench.kinds().await.contains(&"stray-host".to_owned()));
+}
+
+#[tokio::test]
+async fn what_masakari_fails_at_is_evacuated_by_nova_once_it_has_ended() {
+    for end in ["failed", "ignored"] {
+        let mut bench = Bench::new(2, Recovery::Masakari).await;
+        bench.world.with(|state| {
+            state.segment = Some(true);
+            state.masakari_ends = vec![end];
+        });
+        let daemon = bench.daemon("a");
+        bench.condemn(&daemon, &name(1), "aa").await;
+        let case = bench.settle(daemon).await;
+        assert!(
+            matches!(case.state, CaseState::Closed { .. }),
+            "{end}: {:?}",
+            case.state
+        );
+        let effects = bench.effects();
+        let evacuations: Vec<_> = effects
+            .iter()
+            .filter(|effect| effect.starts_with("evacuate"))
+            .collect();
+        assert_eq!(evacuations, ["evacuate 1", "evacuate 2"], "{end}");
+    }
+}
+
+/// Masakari would move every instance, also the one whose disk would be lost.
+#[tokio::test]
+async fn a_local_disk_is_held_and_so_nova_evacuates_the_others_with_masakari_paused() {
+    let mut bench = Bench::new(3, Recovery::Masakari).await;
+    bench.world.with(|state| {
+        state.segment = Some(true);
+        state.guests.get_mut(&2).unwrap().volume = false;
+        state.guests.get_mut(&3).unwrap().ends = vec!["refused"]; // a virtual TPM that the image asks for
+    });
+    let daemon = bench.daemon("a");
+    bench.condemn(&daemon, &name(1), "aa").await;
+    let case = bench.settle(daemon).await;
+    assert!(
+        matches!(&case.state, CaseState::Closed { reason } if reason.contains("2 left for a person")),
+        "{case:?}"
+    );
+    let effects = bench.effects();
+    assert!(
+        effects.contains(&"maintenance cmp-1".to_owned()) && !effects.contains(&"notify".to_owned()),
+        "{effects:?}"
+    );
+    let off = effects.iter().position(|effect| effect == "off cmp-1").unwrap();
+    let paused = effects
+        .iter()
+        .position(|effect| effect == "maintenance cmp-1")
+        .unwrap();
+    assert!(
+        paused < off,
+        "its monitor must not take the power-off for a failure: {effects:?}"
+    );
+    let mut states: Vec<String> = bench.states().await.into_iter().map(|(state, _)| state).collect();
+    states.sort();
+    assert_eq!(states, ["held", "held", "moved"]);
+}
+
+#[tokio::test]
+async fn a_group_goes_one_by_one_and_a_failed_claim_is_tried_again_but_not_for_ever() {
+    let mut bench = Bench::new(4, Recovery::Nova).await;
+    bench.world.with(|state| {
+        for n in [1, 2] {
+            state.guests.get_mut(&n).unwrap().group = Some("g".into());
+        }
+        state.guests.get_mut(&3).unwrap().ends = vec!["failed"];
+        state.guests.get_mut(&4).unwrap().ends = vec!["error"; 99];
+    });
+    let daemon = bench.daemon("a");
+    bench.condemn(&daemon, &name(1), "aa").await;
+    let case = bench.settle(Arc::clone(&daemon)).await;
+    let CaseState::Stuck { reason } = &case.state else {
+        panic!("{:?}", case.state)
+    };
+    assert!(reason.contains("web-4") && reason.contains("3 of 4"), "{reason}");
+    let tries = |n: u8| {
+        let effect = format!("evacuate {n}");
+        bench.effects().iter().filter(|known| **known == effect).count()
+    };
+    assert_eq!((tries(1), tries(2), tries(3), tries(4)), (1, 1, 2, 2));
+
+    // A person makes room and lets it go on.
+    bench
+        .world
+        .with(|state| state.guests.get_mut(&4).unwrap().ends.clear());
+    assert!(
+        bench
+            .store
+            .approve(&case.id, "ann", bench.clock.now())
+            .await
+            .unwrap()
+    );
+    let case = bench.settle(daemon).await;
+    assert!(matches!(case.state, CaseState::Closed { .. }), "{:?}", case.state);
+    assert_eq!((tries(1), tries(3), tries(4)), (1, 2, 3));
+}
+
+#[tokio::test]
+async fn a_case_opened_while_nova_is_down_is_planned_when_it_answers() {
+    let mut bench = Bench::new(1, Recovery::Nova).await;
+    bench
+        .world
+        .with(|state| state.faults = vec![("GET /v2.1/servers/detail", 999, How::Status(500, "{}"))]);
+    let daemon = bench.daemon("a");
+    bench.condemn(&daemon, &name(1), "aa").await;
+    assert!(journal::plan_of(&bench.case().await, &[]).is_none());
+    bench.world.with(|state| state.faults.clear());
+    let case = bench.settle(daemon).await;
+    assert!(matches!(case.state, CaseState::Closed { .. }), "{:?}", case.state);
+    let written = bench.store.journal_of(&case.id).await.unwrap();
+    assert_eq!(journal::plan_of(&case, &written).unwrap().instances.len(), 1);
+}

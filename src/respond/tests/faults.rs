@@ -1,0 +1,90 @@
+//! Faults: those that pass, and those that leave a case stuck.
+
+use super::*;
+
+#[tokio::test]
+async fn faults_that_pass_change_nothing_about_the_effects() {
+    let busy = How::Status(503, r#"{"message": "busy"}"#);
+    for (what, how) in [
+        ("PUT /v2.1/os-services", busy),
+        ("PUT /v2.1/os-services", How::Lost),
+        ("GET /v2.1/os-services", busy),
+        ("POST /v2.1/os-aggregates", How::Lost),
+        ("POST /v2.1/os-aggregates/7/action", How::Lost),
+        ("POST /redfish/v1/Systems/1/Actions/Go", How::Lost),
+        ("POST /v2.1/servers", How::Lost),
+        ("GET /v2.1/os-migrations", busy),
+        (
+            "GET /v2.1/servers/detail",
+            How::Status(200, "<html>a proxy</html>"),
+        ),
+    ] {
+        let mut bench = Bench::new(3, Recovery::Nova).await;
+        let daemon = bench.daemon("a");
+        bench.condemn(&daemon, &name(1), "aa").await;
+        bench.world.with(|state| state.faults = vec![(what, 1, how)]);
+        let case = bench.settle(daemon).await;
+        assert!(
+            matches!(case.state, CaseState::Closed { .. }),
+            "{what} {how:?}: {:?}",
+            case.state
+        );
+        // A PUT that says how it shall be may be sent again; nothing else may.
+        let mut effects = bench.effects();
+        effects.dedup_by(|next, last| next == last && next == "disable cmp-1");
+        assert_eq!(effects, BY_NOVA, "{what} {how:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_missing_right_leaves_the_case_stuck_with_the_right_named_and_no_later_step() {
+    let mut bench = Bench::new(1, Recovery::Nova).await;
+    let daemon = bench.daemon("a");
+    bench.condemn(&daemon, &name(1), "aa").await;
+    bench
+        .world
+        .with(|state| state.faults = vec![("PUT /v2.1/os-services", 99, How::Status(403, "{}"))]);
+    let case = bench.settle(daemon).await;
+    let CaseState::Stuck { reason } = &case.state else {
+        panic!("{:?}", case.state)
+    };
+    assert!(reason.contains("os-services:update"), "{reason}");
+    assert_eq!(bench.effects(), Vec::<String>::new());
+    assert_eq!(bench.kinds().await, ["case-opened", "case-stuck"]);
+}
+
+#[tokio::test]
+async fn a_bmc_that_says_off_while_the_heartbeat_goes_on_fences_nothing_and_alarms() {
+    let mut bench = Bench::new(1, Recovery::Nova).await;
+    bench.world.with(|state| state.bmc_lies = true);
+    let daemon = bench.daemon("a");
+    bench.condemn(&daemon, &name(1), "aa").await;
+    let case = bench.settle(daemon).await;
+    let CaseState::Stuck { reason } = &case.state else {
+        panic!("{:?}", case.state)
+    };
+    assert!(reason.contains("not proven off"), "{reason}");
+    assert_eq!(
+        bench.effects(),
+        ["disable cmp-1", "make lazaret-quarantine", "join cmp-1"]
+    );
+    assert!(bench.kinds().await.contains(&"tampering-suspected".to_owned()));
+}
+
+#[tokio::test]
+async fn a_quarantine_aggregate_with_a_zone_is_named_as_the_cause() {
+    let mut bench = Bench::new(1, Recovery::Nova).await;
+    bench.world.with(|state| {
+        state
+            .aggregates
+            .insert("lazaret-quarantine".into(), (7, Some("az9".into()), vec![]));
+    });
+    let daemon = bench.daemon("a");
+    bench.condemn(&daemon, &name(1), "aa").await;
+    let case = bench.settle(daemon).await;
+    assert!(
+        matches!(&case.state, CaseState::Stuck { reason } if reason.contains("no availability zone")),
+        "{case:?}"
+    );
+    assert_eq!(bench.effects(), ["disable cmp-1"]);
+}
