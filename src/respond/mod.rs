@@ -41,8 +41,6 @@ pub use fencing::{Fencing, HostFence};
 pub use inventory::{Inventory, Masakari};
 pub use plan::{Data, PlannedInstance, Way};
 
-use plan::instance;
-
 /// The response: decides what follows from rounds, and carries cases out.
 ///
 /// One for each process. All state that matters is in the store and in the world.

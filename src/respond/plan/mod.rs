@@ -1,6 +1,6 @@
 //! From an inventory to a plan with every choice made; pure. The driver only carries it out.
 
-pub(super) mod instance;
+mod instance;
 mod recovery;
 mod steps;
 mod warnings;

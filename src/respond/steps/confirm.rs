@@ -1,10 +1,9 @@
 //! Sees every instance on another host, or accounted for; and that nobody undid or widened the quarantine.
 
 use crate::ids::HostName;
-use crate::respond::instance::Way;
 use crate::respond::journal::Entry;
 use crate::respond::notify::Kind;
-use crate::respond::plan::Plan;
+use crate::respond::plan::{Plan, Way};
 use crate::respond::saga::Step;
 use crate::store::CaseInstance;
 

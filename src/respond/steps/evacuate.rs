@@ -1,9 +1,8 @@
 //! Has every instance that is planned to be rebuilt elsewhere; the host was seen off, or is looked at again.
 
 use crate::fence::Fenced;
-use crate::respond::instance::Way;
 use crate::respond::journal::Entry;
-use crate::respond::plan::{Plan, Recovery};
+use crate::respond::plan::{Plan, Recovery, Way};
 use crate::respond::saga::Step;
 
 use super::masakari::{self, Handled};

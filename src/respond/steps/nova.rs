@@ -280,7 +280,7 @@ mod tests {
     use crate::config::{LocalDisk, ResponseMode};
     use crate::openstack::scripted::{Answer, answer};
     use crate::respond::bench::{World, cloud_that, host};
-    use crate::respond::instance::PlannedInstance;
+    use crate::respond::plan::PlannedInstance;
     use crate::store::LeaseKind;
 
     const SERVER: &str = r#"{"server": {"id": "b3f1e7a4-5c62-4c1e-9d1d-0a8d6c1f2e3b", "status": "ACTIVE",

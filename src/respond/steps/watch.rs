@@ -4,8 +4,7 @@ use std::collections::{HashMap, HashSet};
 
 use crate::ids::{HostName, InstanceId};
 use crate::openstack::{Cloud, Error, Migration, MigrationKind, Phase, Server};
-use crate::respond::instance::{PlannedInstance, Way};
-use crate::respond::plan::Plan;
+use crate::respond::plan::{Plan, PlannedInstance, Way};
 use crate::store::CaseInstance;
 
 use super::{Context, Trouble};
