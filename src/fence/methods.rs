@@ -1,5 +1,6 @@
 //! The ways to switch a host off, in the operator's order; the next is tried when one fails.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::time::Duration;
 
@@ -190,9 +191,21 @@ impl Methods {
 
     /// Makes sure that the host is off: each method gets `watch.deadline`, the next is tried when one fails.
     /// Harmless to repeat: a host that is off is not switched again.
-    pub async fn power_off(&self, permits: &dyn Permits, watch: &Watch) -> Result<PoweredOff<'_>, AllFailed> {
+    ///
+    /// A method in `doubted` said Off once while the host was seen alive. Its word ends the search no sooner than that of
+    /// all others: it comes last.
+    pub async fn power_off(
+        &self,
+        permits: &dyn Permits,
+        watch: &Watch,
+        doubted: &BTreeSet<String>,
+    ) -> Result<PoweredOff<'_>, AllFailed> {
         let mut attempts = Vec::new();
-        for method in &self.methods {
+        let (last, first): (Vec<&Method>, Vec<&Method>) = self
+            .methods
+            .iter()
+            .partition(|method| doubted.contains(method.name()));
+        for method in first.into_iter().chain(last) {
             let begin = Instant::now();
             let outcome = method.ensure_off(permits, watch).await;
             let done = outcome.is_ok();

@@ -1,6 +1,6 @@
 //! What the journal of a case holds, as types; and how plans and details become the store's documents.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -47,6 +47,11 @@ impl Entry {
         )
     }
 
+    /// A method of fencing that said Off while the host was seen alive.
+    pub fn doubting(words: String, method: &str) -> Self {
+        Self::with(words, &serde_json::json!({ "doubted": method }))
+    }
+
     /// As the store keeps it.
     pub fn json(&self) -> Json {
         json(self)
@@ -77,6 +82,15 @@ pub fn in_doubt(journal: &[JournalEntry]) -> BTreeMap<String, Timestamp> {
         }
     }
     doubts
+}
+
+/// The methods of fencing whose word was wrong in this case, by name.
+pub fn doubted_methods(journal: &[JournalEntry]) -> BTreeSet<String> {
+    let doubted = |entry: &JournalEntry| {
+        let seen = Entry::read(&entry.detail).seen?;
+        Some(seen.get("doubted")?.as_str()?.to_owned())
+    };
+    journal.iter().filter_map(doubted).collect()
 }
 
 /// The plan of a case: the one that it was opened with, or the one that the step `plan` made later.

@@ -1,6 +1,6 @@
 //! Fencing against the lab's BMCs: Redfish and IPMI switch the same hosts.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use lazaret::config::secret::{Secret, SecretSource};
@@ -77,7 +77,10 @@ async fn another_machines_bmc_is_refused_and_nothing_is_switched() {
     let mut target = world.redfish(&host);
     target.system_uuid = world.redfish(&other).system_uuid;
     let methods = Methods::new(host.clone(), vec![Method::Redfish(Redfish::new(target).unwrap())]);
-    let error = methods.power_off(&ByHand, &WATCH).await.unwrap_err();
+    let error = methods
+        .power_off(&ByHand, &WATCH, &BTreeSet::new())
+        .await
+        .unwrap_err();
     assert!(
         matches!(error.attempts[0].outcome, Err(Error::OtherMachine { .. })),
         "{error}"
@@ -118,7 +121,10 @@ async fn fence_ipmilan_switches_off_after_redfish_failed_and_both_see_it() {
             target.password = SecretSource::Inline(Secret::new("changed".to_owned()));
             let refused = Method::Redfish(Redfish::new(target).unwrap());
             let methods = Methods::new(host.clone(), vec![refused, Method::FenceAgent(agent)]);
-            let done = methods.power_off(&ByHand, &WATCH).await.unwrap();
+            let done = methods
+                .power_off(&ByHand, &WATCH, &BTreeSet::new())
+                .await
+                .unwrap();
             assert!(
                 matches!(done.attempts[0].outcome, Err(Error::Credentials { .. })),
                 "{:?}",

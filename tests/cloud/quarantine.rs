@@ -1,5 +1,6 @@
 //! What a quarantine does to a host, step by step, each step twice: on real nova, Masakari and BMCs.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use lazaret::clock::{Clock, SystemClock, Timestamp};
@@ -52,7 +53,10 @@ async fn lied(host: &HostName) -> Fenced {
 
 async fn fence(world: &World, cloud: &Cloud, host: &HostName) -> Fenced {
     let methods = world.methods(host);
-    let off = methods.power_off(&ByHand, &WATCH).await.unwrap();
+    let off = methods
+        .power_off(&ByHand, &WATCH, &BTreeSet::new())
+        .await
+        .unwrap();
     Fenced::observe(
         host,
         off.by,

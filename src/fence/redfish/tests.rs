@@ -1,5 +1,6 @@
 //! What BMCs answer that the lab's does not: sessions, refusals when off, tasks, other machines.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
@@ -141,7 +142,10 @@ async fn without_leave_nothing_is_switched_and_no_other_method_is_tried() {
     let server = Bmc::default().start().await;
     let method = || FenceMethod::Redfish(Redfish::new(target(&server)).unwrap());
     let methods = Methods::new("cmp-1".parse().unwrap(), vec![method(), method()]);
-    let failed = methods.power_off(&Never, &watch()).await.unwrap_err();
+    let failed = methods
+        .power_off(&Never, &watch(), &BTreeSet::new())
+        .await
+        .unwrap_err();
     assert!(
         matches!(
             failed.attempts.as_slice(),
@@ -327,7 +331,10 @@ async fn the_next_method_is_tried_when_a_bmc_says_204_and_stays_on() {
     .await;
     let method = |server: &Server| FenceMethod::Redfish(Redfish::new(target(server)).unwrap());
     let methods = Methods::new("cmp-1".parse().unwrap(), vec![method(&liar), method(&honest)]);
-    let done = methods.power_off(&Freely, &watch()).await.unwrap();
+    let done = methods
+        .power_off(&Freely, &watch(), &BTreeSet::new())
+        .await
+        .unwrap();
     let words: Vec<String> = done.attempts.iter().map(ToString::to_string).collect();
     assert!(
         matches!(done.attempts[0].outcome, Err(Error::StaysOn { .. })),
@@ -339,12 +346,20 @@ async fn the_next_method_is_tried_when_a_bmc_says_204_and_stays_on() {
     // Off already: nothing is asked again.
     let again = Methods::new("cmp-1".parse().unwrap(), vec![method(&honest)]);
     assert!(matches!(
-        again.power_off(&Freely, &watch()).await.unwrap().attempts[0].outcome,
+        again
+            .power_off(&Freely, &watch(), &BTreeSet::new())
+            .await
+            .unwrap()
+            .attempts[0]
+            .outcome,
         Ok(false)
     ));
     assert_eq!(honest.count("POST"), asked.load(Ordering::SeqCst));
     let only_liar = Methods::new("cmp-1".parse().unwrap(), vec![method(&liar)]);
-    let error = only_liar.power_off(&Freely, &watch()).await.unwrap_err();
+    let error = only_liar
+        .power_off(&Freely, &watch(), &BTreeSet::new())
+        .await
+        .unwrap_err();
     assert!(error.to_string().contains("by hand"), "{error}");
 }
 

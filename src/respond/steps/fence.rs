@@ -5,7 +5,7 @@ use std::sync::{Arc, MutexGuard, PoisonError};
 use crate::clock::Timestamp;
 use crate::fence::{AgentPort, AgentSignal as _, Error as PowerError, Fenced, Power};
 use crate::respond::HostFence;
-use crate::respond::journal::Entry;
+use crate::respond::journal::{Entry, doubted_methods};
 use crate::respond::notify::Kind;
 use crate::respond::saga::Step;
 
@@ -135,7 +135,12 @@ async fn look(context: &Context<'_>) -> Result<Arc<Fenced>, Trouble> {
              case go on"
         ))));
     };
-    let off = match fence.methods.power_off(&context.leave, fencing.off()).await {
+    let doubted = doubted_methods(context.journal);
+    let off = match fence
+        .methods
+        .power_off(&context.leave, fencing.off(), &doubted)
+        .await
+    {
         Ok(off) => off,
         Err(failed) => {
             let suspicious = failed
@@ -170,6 +175,13 @@ async fn look(context: &Context<'_>) -> Result<Arc<Fenced>, Trouble> {
         }
         Err(not) => {
             if not.contradicts() {
+                let words = format!(
+                    "{} says Off while the host is alive; the other methods come first now",
+                    not.method
+                );
+                context
+                    .note(Step::Fence, &Entry::doubting(words, &not.method))
+                    .await?;
                 context.tell(Kind::TamperingSuspected, not.to_string()).await?;
             }
             Err(ended(Outcome::Again {

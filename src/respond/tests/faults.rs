@@ -71,6 +71,28 @@ async fn a_bmc_that_says_off_while_the_heartbeat_goes_on_fences_nothing_and_alar
     assert!(bench.kinds().await.contains(&"tampering-suspected".to_owned()));
 }
 
+/// A method whose word was wrong would end the search again at each attempt.
+#[tokio::test]
+async fn case_14_the_next_method_is_asked_before_one_that_said_off_of_a_living_host() {
+    let mut bench = Bench::new(1, Recovery::Nova).await;
+    bench
+        .world
+        .with(|state| (state.bmc_lies, state.second_bmc) = (true, true));
+    let daemon = bench.daemon("a");
+    bench.condemn(&daemon, &name(1), "aa").await;
+    let case = bench.settle(daemon).await;
+    assert!(matches!(case.state, CaseState::Closed { .. }), "{case:?}");
+    let effects = bench.effects();
+    let off: Vec<&String> = effects
+        .iter()
+        .filter(|effect| effect.starts_with("off"))
+        .collect();
+    assert_eq!(off, ["off cmp-1"], "{effects:?}");
+    assert!(bench.kinds().await.contains(&"tampering-suspected".to_owned()));
+    let journal = bench.store.journal_of(&case.id).await.unwrap();
+    assert_eq!(journal::doubted_methods(&journal).len(), 1);
+}
+
 #[tokio::test]
 async fn a_quarantine_aggregate_with_a_zone_is_named_as_the_cause() {
     let mut bench = Bench::new(1, Recovery::Nova).await;

@@ -116,17 +116,24 @@ impl Bench {
 
     /// A daemon: everything in it is new, but for the store and the world.
     fn daemon(&self, owner: &str) -> Arc<Respond> {
-        let redfish = Redfish::new(Target {
-            url: self.world.server.url.parse().unwrap(),
-            system: Some("1".into()),
-            system_uuid: None,
-            username: "fence".into(),
-            password: SecretSource::Inline(Secret::new("hunter2".into())),
-            trust: Trust::System,
-            timeout: Duration::from_secs(5),
-        });
+        let redfish = |host: &str, system: &str| {
+            let target = Target {
+                url: self.world.server.url.replace("127.0.0.1", host).parse().unwrap(),
+                system: Some(system.into()),
+                system_uuid: None,
+                username: "fence".into(),
+                password: SecretSource::Inline(Secret::new("hunter2".into())),
+                trust: Trust::System,
+                timeout: Duration::from_secs(5),
+            };
+            Method::Redfish(Redfish::new(target).unwrap())
+        };
+        let mut methods = vec![redfish("127.0.0.1", "1")];
+        if self.world.with(|state| state.second_bmc) {
+            methods.push(redfish("localhost", "2"));
+        }
         let fence = HostFence {
-            methods: Methods::new(name(1), vec![Method::Redfish(redfish.unwrap())]),
+            methods: Methods::new(name(1), methods),
             // Nothing listens on the discard port of loopback: the agent is silent.
             agent: AgentPort {
                 host: "127.0.0.1".into(),

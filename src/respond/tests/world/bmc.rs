@@ -6,14 +6,16 @@ use super::State;
 use crate::openstack::scripted::{Answer, answer};
 
 impl State {
-    pub(super) fn show_system(&self) -> Answer {
-        let power = if self.off || self.bmc_lies { "Off" } else { "On" };
+    pub(super) fn show_system(&self, system: &str) -> Answer {
+        let lies = self.bmc_lies && system == "1";
+        let power = if self.off || lies { "Off" } else { "On" };
+        let target = format!("/redfish/v1/Systems/{system}/Actions/Go");
         answer(
-                    200,
-                    json!({"PowerState": power, "Actions": {"#ComputerSystem.Reset": {
-                        "target": "/redfish/v1/Systems/1/Actions/Go", "ResetType@Redfish.AllowableValues": ["ForceOff"]}}})
-                    .to_string(),
-                )
+            200,
+            json!({"PowerState": power, "Actions": {"#ComputerSystem.Reset": {
+                        "target": target, "ResetType@Redfish.AllowableValues": ["ForceOff"]}}})
+            .to_string(),
+        )
     }
 
     pub(super) fn reset(&mut self) -> Answer {

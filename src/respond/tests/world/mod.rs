@@ -54,6 +54,8 @@ pub(super) struct State {
     pub(super) off: bool,
     /// The BMC says off, and the host is not.
     pub(super) bmc_lies: bool,
+    /// cmp-1 has a second way to its power, which tells the truth.
+    pub(super) second_bmc: bool,
     pub(super) segment: Option<bool>,
     pub(super) on_maintenance: bool,
     /// id, status, generated_time, looks left.
@@ -239,8 +241,8 @@ impl State {
             ("GET", ["v1", "notifications"]) => self.list_notifications(),
             ("GET", ["v1", "notifications", known]) => self.look_at_notification(known),
             ("GET", ["redfish", "v1"]) => answer(200, r#"{"Systems": {"@odata.id": "/redfish/v1/Systems"}}"#),
-            ("GET", ["redfish", "v1", "Systems", "1"]) => self.show_system(),
-            ("POST", ["redfish", "v1", "Systems", "1", "Actions", "Go"]) => self.reset(),
+            ("GET", ["redfish", "v1", "Systems", system]) => self.show_system(system),
+            ("POST", ["redfish", "v1", "Systems", "1" | "2", "Actions", "Go"]) => self.reset(),
             _ => answer(404, json!({ "itemNotFound": {"message": format!("{} {path}", request.method)} }).to_string()),
         }
     }
