@@ -147,7 +147,7 @@ fn replay_and_appraisal_cost_at_most_twice_the_bare_hashing() {
     // is seen.
     let most = |text: bool| match (cfg!(debug_assertions), text) {
         (false, false) => 2.0,
-        (false, true) => 4.0,
+        (false, true) => 3.0,
         (true, _) => 20.0,
     };
     for banks in [&[Bank::Sha256][..], &[Bank::Sha1, Bank::Sha256]] {
