@@ -18,3 +18,4 @@ pub mod ids;
 pub mod observe;
 pub mod permit;
 pub mod shutdown;
+mod transport;

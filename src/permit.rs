@@ -146,6 +146,11 @@ impl Act<'_> {
         self.permits.ask(&self.effect).await
     }
 
+    /// Asks for leave and uses it up: awaited directly before the act.
+    pub async fn begin(&self) -> Result<(), Denied> {
+        self.permit().await.and_then(Permit::spend)
+    }
+
     /// Writes down what came of it.
     pub async fn answered(&self, answer: &str) {
         self.permits.answered(&self.effect, answer).await;

@@ -16,7 +16,7 @@ use tokio::process::Command;
 use zeroize::Zeroizing;
 
 use crate::config::secret::{Secret, SecretSource};
-use crate::permit::{Act, Effect, Permit, Permits};
+use crate::permit::{Act, Effect, Permits};
 
 use super::power::{Error, Power};
 use metadata::Metadata;
@@ -189,14 +189,11 @@ impl FenceAgent {
         // Last, because the later of two equal keys wins.
         lines.extend(["action=", action, "\n"]);
         if let Some(act) = act {
-            let permit = act.permit().await;
-            permit
-                .and_then(Permit::spend)
-                .map_err(|denied| Error::NotPermitted {
-                    method: self.name.clone(),
-                    doing,
-                    denied,
-                })?;
+            act.begin().await.map_err(|denied| Error::NotPermitted {
+                method: self.name.clone(),
+                doing,
+                denied,
+            })?;
         }
         let run = run(&self.program, &lines, self.timeout, &self.name, doing).await?;
         Ok((run, password))

@@ -16,10 +16,10 @@ use url::Url;
 use uuid::Uuid;
 
 use crate::config::secret::SecretSource;
+use crate::transport::reason;
 
 use super::power::Error;
 use super::trust::{Trust, authorities, pinned};
-use exchange::reason;
 
 /// One system of one BMC.
 #[derive(Debug, Clone)]

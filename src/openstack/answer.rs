@@ -95,18 +95,3 @@ fn message(value: &Value, depth: u8) -> Option<String> {
             object.values().find_map(|inner| message(inner, deeper))
         })
 }
-
-/// A transport error with its causes, without the URL (the caller names it).
-pub(super) fn reason(error: reqwest::Error) -> String {
-    let error = error.without_url();
-    let mut text = error.to_string();
-    let mut source = std::error::Error::source(&error);
-    while let Some(cause) = source {
-        let words = cause.to_string();
-        if !text.contains(&words) {
-            text = format!("{text}: {words}");
-        }
-        source = cause.source();
-    }
-    text
-}

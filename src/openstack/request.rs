@@ -11,8 +11,9 @@ use tokio::time::Instant;
 use url::Url;
 
 use crate::permit::{Act, Denied, Permit};
+use crate::transport::reason;
 
-use super::answer::{reason, refusal, retry_after};
+use super::answer::{refusal, retry_after};
 use super::call::{Call, Service};
 use super::error::Error;
 use super::session::{Cloud, Session};

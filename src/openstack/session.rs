@@ -81,7 +81,7 @@ impl Cloud {
             let roots = Certificate::from_pem_bundle(pem).map_err(|error| {
                 setup(format!(
                     "openstack.ca_file is not PEM: {}",
-                    super::answer::reason(error)
+                    crate::transport::reason(error)
                 ))
             })?;
             if roots.is_empty() {
@@ -91,7 +91,7 @@ impl Cloud {
         }
         let http = http
             .build()
-            .map_err(|error| setup(super::answer::reason(error)))?;
+            .map_err(|error| setup(crate::transport::reason(error)))?;
         Ok(Self {
             connection,
             http,

@@ -9,7 +9,8 @@ use url::Url;
 use super::Redfish;
 use super::body::{printable, words};
 use crate::fence::power::Error;
-use crate::permit::{Act, Permit};
+use crate::permit::Act;
+use crate::transport::reason;
 
 /// The largest answer: a system's description is some 20 KB.
 const BODY_MAX: usize = 1024 * 1024;
@@ -77,14 +78,11 @@ impl Redfish {
         loop {
             attempts += 1;
             if let Some(act) = act {
-                let permit = act.permit().await;
-                permit
-                    .and_then(Permit::spend)
-                    .map_err(|denied| Error::NotPermitted {
-                        method: self.name.clone(),
-                        doing,
-                        denied,
-                    })?;
+                act.begin().await.map_err(|denied| Error::NotPermitted {
+                    method: self.name.clone(),
+                    doing,
+                    denied,
+                })?;
             }
             let mut response = request().send().await.map_err(lost)?;
             let (status, headers) = (response.status(), response.headers().clone());
@@ -138,19 +136,4 @@ impl Redfish {
             message: words(&answer.body),
         }
     }
-}
-
-/// A transport error with its causes, without the URL.
-pub(super) fn reason(error: reqwest::Error) -> String {
-    let error = error.without_url();
-    let mut text = error.to_string();
-    let mut source = std::error::Error::source(&error);
-    while let Some(cause) = source {
-        let words = cause.to_string();
-        if !text.contains(&words) {
-            text = format!("{text}: {words}");
-        }
-        source = cause.source();
-    }
-    text
 }
