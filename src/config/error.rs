@@ -7,12 +7,12 @@ use std::path::PathBuf;
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
     /// The file cannot be read.
-    #[error("reading the configuration {}: {source}", path.display())]
+    #[error("reading the configuration {}: {answer}; name another file with --config or LAZARET_CONFIG", path.display())]
     Read {
         /// The file.
         path: PathBuf,
         /// What the system answered.
-        source: io::Error,
+        answer: io::Error,
     },
     /// The text is not TOML, or a key is unknown, missing or of another type.
     #[error("{}:{line}: {message}", path.display())]

@@ -165,9 +165,9 @@ pub enum LogFormat {
 impl Config {
     /// Reads and resolves the file. Nothing is created, connected to, or read besides it.
     pub fn load(path: &Path) -> Result<Self, ConfigError> {
-        let text = std::fs::read_to_string(path).map_err(|source| ConfigError::Read {
+        let text = std::fs::read_to_string(path).map_err(|answer| ConfigError::Read {
             path: path.to_owned(),
-            source,
+            answer,
         })?;
         Self::parse(&text, path)
     }
