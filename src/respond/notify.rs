@@ -36,10 +36,13 @@ pub struct Event {
     pub at: Timestamp,
     /// How soon a person should look.
     pub severity: Severity,
-    /// The host.
-    pub host: HostName,
+    /// The host; `None` when it is about the cloud, or about several hosts.
+    pub host: Option<HostName>,
     /// The case, where there is one.
     pub case: Option<CaseId>,
+    /// The held group of hosts with one cause, where it is about one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub group: Option<String>,
     /// What happened, in words.
     pub summary: String,
     /// What to do, in words.
@@ -70,6 +73,26 @@ pub enum Kind {
     TamperingSuspected,
     /// Another host was found in the quarantine aggregate, and taken out.
     StrayHost,
+    /// A condemned host was seen off.
+    HostFenced,
+    /// The instances of a condemned host are elsewhere, or listed for a person.
+    HostEvacuated,
+    /// A host was given back after a passing verdict.
+    CaseReleased,
+    /// Somebody undid a part of a quarantine; it was put back, or could not be.
+    Drift,
+    /// A host has been silent for longer than the limit.
+    HostSilent,
+    /// Many hosts fail for one and the same cause, and wait for a person together.
+    GroupHeld,
+    /// So many hosts fell silent at once that the daemon itself is probably cut off.
+    DaemonCutOff,
+    /// The wall clock was set by more than a little.
+    ClockJumped,
+    /// A person paused a host or the cloud.
+    Paused,
+    /// A pause is over.
+    Resumed,
 }
 
 impl Kind {
@@ -86,19 +109,41 @@ impl Kind {
             Self::CaseClosed => "case-closed",
             Self::TamperingSuspected => "tampering-suspected",
             Self::StrayHost => "stray-host",
+            Self::HostFenced => "host-fenced",
+            Self::HostEvacuated => "host-evacuated",
+            Self::CaseReleased => "case-released",
+            Self::Drift => "drift",
+            Self::HostSilent => "host-silent",
+            Self::GroupHeld => "group-held",
+            Self::DaemonCutOff => "daemon-cut-off",
+            Self::ClockJumped => "clock-jumped",
+            Self::Paused => "paused",
+            Self::Resumed => "resumed",
         }
     }
 
     fn severity(self) -> Severity {
         match self {
-            Self::HostRecovered | Self::CaseClosed => Severity::Info,
-            Self::HostIndeterminate | Self::HostWarning => Severity::Warning,
+            Self::HostRecovered
+            | Self::CaseClosed
+            | Self::HostFenced
+            | Self::HostEvacuated
+            | Self::CaseReleased
+            | Self::Resumed => Severity::Info,
+            Self::HostIndeterminate
+            | Self::HostWarning
+            | Self::HostSilent
+            | Self::ClockJumped
+            | Self::Paused => Severity::Warning,
             Self::HostCondemned
             | Self::CaseOpened
             | Self::CaseHeld
             | Self::CaseStuck
             | Self::TamperingSuspected
-            | Self::StrayHost => Severity::Critical,
+            | Self::StrayHost
+            | Self::Drift
+            | Self::GroupHeld
+            | Self::DaemonCutOff => Severity::Critical,
         }
     }
 }
@@ -132,8 +177,73 @@ impl Event {
             event,
             at,
             severity: event.severity(),
-            host: host.clone(),
+            host: Some(host.clone()),
             case: None,
+            group: None,
+            summary,
+            remedy,
+        }
+    }
+
+    /// About a host outside of a case: silent, paused, resumed. Told each time that it happens.
+    pub fn host(event: Kind, host: &HostName, summary: String, at: Timestamp) -> Self {
+        let look = format!("look at it with `lazaret verify-host {host}`");
+        let remedy = match event {
+            Kind::HostSilent => {
+                format!("see that the host, its agent and the network between run, then {look}")
+            }
+            Kind::Paused => format!("when the work is done: `lazaret resume {host}`"),
+            Kind::Resumed => "nothing".to_owned(),
+            _ => look,
+        };
+        Self {
+            host: Some(host.clone()),
+            ..Self::bare(
+                event,
+                format!("host {host} {} at {at}", event.as_str()),
+                summary,
+                remedy,
+                at,
+            )
+        }
+    }
+
+    /// About the cloud, or the daemon itself: cut off, its clock set, paused, resumed. Told each time that it happens.
+    pub fn cloud(event: Kind, summary: String, at: Timestamp) -> Self {
+        let remedy = match event {
+            Kind::DaemonCutOff => {
+                "see that this machine reaches the agents' network; no host is touched for this silence"
+            }
+            Kind::ClockJumped => {
+                "see what set this machine's clock, and that it is right now (`timedatectl`)"
+            }
+            Kind::Paused => "when the work is done: `lazaret resume --cloud`",
+            _ => "nothing",
+        };
+        let id = format!("cloud {} at {at}", event.as_str());
+        Self::bare(event, id, summary, remedy.to_owned(), at)
+    }
+
+    /// Hosts with one cause are held together. Told once for each group, and again when it has ten times as many hosts.
+    pub fn group_held(group: &str, hosts: usize, summary: String, remedy: String, at: Timestamp) -> Self {
+        let event = Kind::GroupHeld;
+        let size = 10_usize.pow(hosts.max(1).ilog10());
+        let id = format!("group {group} {} from {size} hosts", event.as_str());
+        Self {
+            group: Some(group.to_owned()),
+            ..Self::bare(event, id, summary, remedy, at)
+        }
+    }
+
+    fn bare(event: Kind, id: String, summary: String, remedy: String, at: Timestamp) -> Self {
+        Self {
+            id,
+            event,
+            at,
+            severity: event.severity(),
+            host: None,
+            case: None,
+            group: None,
             summary,
             remedy,
         }
@@ -164,9 +274,33 @@ impl Event {
                 "see that Masakari's add_reserved_host_to_aggregate does not name the quarantine aggregate"
                     .to_owned(),
             ),
-            Kind::HostCondemned | Kind::HostIndeterminate | Kind::HostWarning | Kind::HostRecovered => {
-                (false, show)
-            }
+            Kind::HostFenced => (
+                true,
+                format!("nothing yet: its instances come next; follow it with {show}"),
+            ),
+            Kind::HostEvacuated => (
+                true,
+                format!(
+                    "see with {show} which instances wait for a person, and read `lazaret report {case}`"
+                ),
+            ),
+            Kind::CaseReleased => (true, "nothing: the host takes instances again".to_owned()),
+            Kind::Drift => (
+                false,
+                format!(
+                    "find out who did it: another tool has to leave {host} alone until it is released; see {show}"
+                ),
+            ),
+            Kind::HostCondemned
+            | Kind::HostIndeterminate
+            | Kind::HostWarning
+            | Kind::HostRecovered
+            | Kind::HostSilent
+            | Kind::GroupHeld
+            | Kind::DaemonCutOff
+            | Kind::ClockJumped
+            | Kind::Paused
+            | Kind::Resumed => (false, show),
         };
         let time = if once { String::new() } else { format!(" at {at}") };
         Self {
@@ -174,8 +308,9 @@ impl Event {
             event,
             at,
             severity: event.severity(),
-            host: host.clone(),
+            host: Some(host.clone()),
             case: Some(case.clone()),
+            group: None,
             summary,
             remedy,
         }
@@ -193,19 +328,15 @@ impl Event {
     /// Says it in the log.
     pub fn say(&self) {
         let case = self.case.as_ref().map_or("", CaseId::as_str);
-        let Self {
-            host,
-            summary,
-            remedy,
-            ..
-        } = self;
+        let host = self.host.as_ref().map_or("", HostName::as_str);
+        let Self { summary, remedy, .. } = self;
         match self.severity {
-            Severity::Info => tracing::info!(event = self.event.as_str(), %host, case, remedy, "{summary}"),
+            Severity::Info => tracing::info!(event = self.event.as_str(), host, case, remedy, "{summary}"),
             Severity::Warning => {
-                tracing::warn!(event = self.event.as_str(), %host, case, remedy, "{summary}")
+                tracing::warn!(event = self.event.as_str(), host, case, remedy, "{summary}")
             }
             Severity::Critical => {
-                tracing::error!(event = self.event.as_str(), %host, case, remedy, "{summary}")
+                tracing::error!(event = self.event.as_str(), host, case, remedy, "{summary}")
             }
         }
     }

@@ -4,7 +4,7 @@ use super::*;
 
 const DOCUMENT: &str = include_str!("../../../docs/notifications.md");
 
-const ALL: [Kind; 10] = [
+const ALL: [Kind; 20] = [
     Kind::HostCondemned,
     Kind::HostIndeterminate,
     Kind::HostWarning,
@@ -15,6 +15,16 @@ const ALL: [Kind; 10] = [
     Kind::CaseClosed,
     Kind::TamperingSuspected,
     Kind::StrayHost,
+    Kind::HostFenced,
+    Kind::HostEvacuated,
+    Kind::CaseReleased,
+    Kind::Drift,
+    Kind::HostSilent,
+    Kind::GroupHeld,
+    Kind::DaemonCutOff,
+    Kind::ClockJumped,
+    Kind::Paused,
+    Kind::Resumed,
 ];
 
 #[test]
@@ -67,4 +77,40 @@ fn what_happens_once_is_told_once_and_what_may_happen_again_each_time() {
     assert_eq!(key(Kind::CaseOpened, 1), key(Kind::CaseOpened, 2));
     assert_ne!(key(Kind::CaseStuck, 1), key(Kind::CaseStuck, 2));
     assert_ne!(key(Kind::CaseOpened, 1), key(Kind::CaseClosed, 1));
+}
+
+#[test]
+fn a_group_is_told_again_only_when_it_has_grown_tenfold() {
+    let told = |hosts| {
+        let at = Timestamp::from_millis(i64::try_from(hosts).unwrap());
+        Event::group_held("g-20261121-1a2b3c", hosts, String::new(), String::new(), at).id
+    };
+    assert_eq!((told(0), told(3)), (told(1), told(9)));
+    assert_ne!(told(9), told(10));
+    assert_eq!(told(10), told(99));
+    assert_ne!(told(99), told(100));
+}
+
+#[test]
+fn what_is_about_no_single_host_names_none() {
+    let at = Timestamp::from_millis(1);
+    let cut_off = Event::cloud(Kind::DaemonCutOff, "200 of 210 hosts are silent".into(), at);
+    let posted = serde_json::to_value(&cut_off).unwrap();
+    assert_eq!(
+        (&posted["host"], &posted["case"]),
+        (&serde_json::Value::Null, &serde_json::Value::Null)
+    );
+    assert_eq!(posted.get("group"), None);
+    let group = Event::group_held("g-1", 3, String::new(), String::new(), at);
+    assert_eq!(serde_json::to_value(&group).unwrap()["group"], "g-1");
+    let (host, read) = ("cmp-1".parse().unwrap(), |event: &Event| {
+        event.queued().payload.read::<Event>().unwrap()
+    });
+    for event in [
+        cut_off,
+        group,
+        Event::host(Kind::HostSilent, &host, "silent".into(), at),
+    ] {
+        assert_eq!(read(&event), event);
+    }
 }

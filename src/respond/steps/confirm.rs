@@ -35,7 +35,10 @@ pub(super) async fn ensure(context: &Context<'_>, plan: &Plan) -> Result<Outcome
     }
     keep_out(context, plan).await?;
     take_strays_out(context, plan).await?;
-    Ok(Outcome::Done(Entry::says(watch::summary(&recorded))))
+    let summary = watch::summary(&recorded);
+    let words = format!("the instances of {}: {summary}", context.case.host);
+    context.tell(Kind::HostEvacuated, words).await?;
+    Ok(Outcome::Done(Entry::says(summary)))
 }
 
 /// Masakari overwrites the reason; another tool may have let the host in again.

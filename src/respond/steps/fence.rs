@@ -13,6 +13,7 @@ use super::{Context, Outcome, Trouble};
 
 pub(super) async fn ensure(context: &Context<'_>) -> Result<Outcome, Trouble> {
     let fenced = look(context).await?;
+    context.tell(Kind::HostFenced, fenced.to_string()).await?;
     Ok(Outcome::Done(Entry::says(fenced.to_string())))
 }
 

@@ -50,7 +50,10 @@ async fn a_condemned_host_goes_through_the_whole_response_by_nova() {
             .iter()
             .all(|state| *state == ("moved".into(), Some(name(2))))
     );
-    assert_eq!(bench.kinds().await, ["case-closed", "case-opened"]);
+    assert_eq!(
+        bench.kinds().await,
+        ["case-closed", "case-opened", "host-evacuated", "host-fenced"]
+    );
     let report = crate::report::Report::gather(&bench.store, &case.id)
         .await
         .unwrap()
