@@ -1,11 +1,8 @@
-//! Carries cases out: takes a lease, does the next step, records it, and chooses nothing.
-//!
-//! All state is in the store and in the world. Killed anywhere, the next driver reads the recorded steps, and the
-//! step that was under way looks before it acts.
+//! Takes cases: those that are due, each under a lease that is renewed while [`super::case_run`] carries it out.
 
 use std::collections::HashMap;
 use std::future::Future;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::task::JoinSet;
@@ -14,22 +11,15 @@ use tokio_util::sync::CancellationToken;
 use crate::config::ResponseMode;
 use crate::ids::CaseId;
 use crate::openstack::Cloud;
-use crate::store::{Case, CaseFilter, CaseState, Lease, LeaseKind, StepState, StoreError};
+use crate::store::{CaseFilter, CaseState, Lease, LeaseKind, StoreError};
 
 use super::Respond;
-use super::journal::Entry;
-use super::notify::{Event, Kind};
-use super::saga::{self, Move, Settled, Step};
-use super::steps::{self, Context, Seen};
 
 /// How often cases of other processes, and those let go on by a person, are looked for.
 const LOOK: Duration = Duration::from_secs(2);
 
 /// Cases that are driven at once; each spends its time waiting for the cloud.
 const AT_ONCE: u32 = 16;
-
-/// A case that rests longer is let go, and taken again when it is due: other cases have its place meanwhile.
-const LONG_PAUSE: Duration = Duration::from_secs(60);
 
 /// After trouble with the store a case is left alone this long.
 const TROUBLE_PAUSE: Duration = Duration::from_secs(5);
@@ -185,183 +175,5 @@ impl Respond {
             self.store.release(lease).await?;
         }
         result
-    }
-
-    /// Step after step, until the case rests, ends, or `stop`.
-    pub(super) async fn carry_on(
-        &self,
-        cloud: &Cloud,
-        id: &CaseId,
-        lease: &Lease,
-        stop: &CancellationToken,
-    ) -> Result<(), StoreError> {
-        let proof = Mutex::new(None);
-        while !stop.is_cancelled() {
-            let Some(case) = self.store.case(id).await? else {
-                return Ok(());
-            };
-            if case.state != CaseState::Open {
-                return Ok(());
-            }
-            let recorded = match self.recorded(id).await? {
-                Ok(recorded) => recorded,
-                Err(why) => return self.stop(&case, lease, why, Kind::CaseStuck).await,
-            };
-            match saga::next(&recorded) {
-                Move::Do(step) => {
-                    if let Some(pause) = self.step(cloud, &case, lease, step, &proof).await? {
-                        if pause > LONG_PAUSE {
-                            return Ok(());
-                        }
-                        tokio::select! {
-                            () = stop.cancelled() => {}
-                            () = tokio::time::sleep(pause) => {}
-                        }
-                    }
-                }
-                Move::Over => return self.close(cloud, &case, lease, &proof).await,
-                Move::Broken(why) => return self.stop(&case, lease, why, Kind::CaseStuck).await,
-            }
-        }
-        Ok(())
-    }
-
-    /// The recorded steps; the inner error is a step that this version does not know.
-    async fn recorded(&self, id: &CaseId) -> Result<Result<Vec<(Step, StepState)>, String>, StoreError> {
-        let steps = self.store.steps(id).await?;
-        let read = |step: &crate::store::Step| Ok((step.name.parse::<Step>()?, step.state));
-        let read: Result<Vec<_>, saga::UnknownStep> = steps.iter().map(read).collect();
-        Ok(read.map_err(|error| error.to_string()))
-    }
-
-    /// One attempt at one step, written down before and after. Returns how long the case is to rest.
-    async fn step(
-        &self,
-        cloud: &Cloud,
-        case: &Case,
-        lease: &Lease,
-        step: Step,
-        proof: &Mutex<Option<Seen>>,
-    ) -> Result<Option<Duration>, StoreError> {
-        let store = &self.store;
-        let name = step.as_str();
-        let doing = Entry::says(step.meaning()).json();
-        store.begin_step(lease, name, &doing, self.clock.now()).await?;
-        let journal = store.journal_of(&case.id).await?;
-        let context = Context::new(self, cloud, case, &journal, lease, proof, step);
-        let ended = within(steps::deadline(step, self), steps::ensure(step, &context)).await;
-        // Whatever the step made of it: without leave to act, or without a journal, nothing more is done or written.
-        if let Some(error) = context.leave.trouble() {
-            return Err(error);
-        }
-        let outcome = match ended {
-            Some(Ok(outcome)) => outcome,
-            Some(Err(trouble)) => trouble.outcome()?,
-            None => saga::Outcome::Again {
-                after: None,
-                why: "it took longer than response.step_deadline_s".to_owned(),
-            },
-        };
-        let attempt = self.attempt(&case.id, name).await?;
-        let (id, host) = (&case.id, &case.host);
-        match saga::settle(step, outcome, attempt, self.config.step_attempts) {
-            Settled::Finished(state, entry, why) => {
-                let entry = entry.unwrap_or_else(|| Entry::says(why));
-                tracing::info!(case = %id, %host, step = name, "{}", entry.says);
-                store
-                    .end_step(
-                        lease,
-                        name,
-                        state,
-                        Some(&entry.says),
-                        &entry.json(),
-                        self.clock.now(),
-                    )
-                    .await?;
-                Ok(None)
-            }
-            Settled::Rest(pause, why) => {
-                tracing::warn!(case = %id, %host, step = name, attempt, "{why}");
-                self.failed(lease, step, &why).await?;
-                let now = self.clock.now();
-                store.postpone(lease, now.plus(pause), now).await?;
-                Ok(Some(pause))
-            }
-            Settled::Held(reason) => {
-                self.failed(lease, step, &reason).await?;
-                self.stop(case, lease, reason, Kind::CaseHeld).await?;
-                Ok(None)
-            }
-            Settled::Stuck(reason) => {
-                self.failed(lease, step, &reason).await?;
-                self.stop(case, lease, reason, Kind::CaseStuck).await?;
-                Ok(None)
-            }
-        }
-    }
-
-    async fn failed(&self, lease: &Lease, step: Step, why: &str) -> Result<(), StoreError> {
-        let entry = Entry::says(why).json();
-        let now = self.clock.now();
-        self.store
-            .end_step(lease, step.as_str(), StepState::Failed, Some(why), &entry, now)
-            .await
-    }
-
-    /// How often the step was begun since a person last let the case go on.
-    async fn attempt(&self, case: &CaseId, step: &str) -> Result<u32, StoreError> {
-        let steps = self.store.steps(case).await?;
-        let begun = steps
-            .iter()
-            .find(|known| known.name == step)
-            .map_or(1, |known| known.attempts);
-        Ok(u32::try_from(begun).unwrap_or(u32::MAX).max(1))
-    }
-
-    /// Stops the case for a person.
-    async fn stop(&self, case: &Case, lease: &Lease, reason: String, kind: Kind) -> Result<(), StoreError> {
-        let now = self.clock.now();
-        let event = Event::case(kind, &case.id, &case.host, reason.clone(), now);
-        let state = match kind {
-            Kind::CaseHeld => CaseState::Held { reason },
-            _ => CaseState::Stuck { reason },
-        };
-        self.store
-            .stop_case(lease, &state, &[event.queued()], now)
-            .await?;
-        event.say();
-        Ok(())
-    }
-
-    /// Closes the case with its outcome.
-    async fn close(
-        &self,
-        cloud: &Cloud,
-        case: &Case,
-        lease: &Lease,
-        proof: &Mutex<Option<Seen>>,
-    ) -> Result<(), StoreError> {
-        let context = Context::new(self, cloud, case, &[], lease, proof, Step::Close);
-        let outcome = steps::closing(&context).await?;
-        let now = self.clock.now();
-        let event = Event::case(
-            Kind::CaseClosed,
-            &case.id,
-            &case.host,
-            outcome.reason.clone(),
-            now,
-        );
-        self.store
-            .close_case(lease, &outcome, &[event.queued()], now)
-            .await?;
-        event.say();
-        Ok(())
-    }
-}
-
-async fn within<T>(limit: Option<Duration>, work: impl Future<Output = T>) -> Option<T> {
-    match limit {
-        Some(limit) => tokio::time::timeout(limit, work).await.ok(),
-        None => Some(work.await),
     }
 }

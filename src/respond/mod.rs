@@ -9,6 +9,7 @@ mod inventory;
 pub mod plan;
 pub mod saga;
 
+mod case_run;
 pub mod driver;
 mod fencing;
 pub mod journal;
