@@ -52,8 +52,15 @@ pub fn cloud(config: &config::OpenStack) -> Result<Cloud, Trouble> {
             compute: config.endpoints.compute.clone(),
             instance_ha: config.endpoints.instance_ha.clone(),
             key_manager: config.endpoints.key_manager.clone(),
+            placement: config.endpoints.placement.clone(),
+            block_storage: config.endpoints.block_storage.clone(),
+            bare_metal: config.endpoints.bare_metal.clone(),
         },
         page_size: None,
+        limits: openstack::RequestLimits {
+            per_second: config.max_requests_per_s,
+            in_flight: config.max_requests_at_once,
+        },
     };
     Cloud::connect(connection).map_err(|cause| Trouble::new(Exit::Config, cause))
 }

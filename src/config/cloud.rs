@@ -20,6 +20,10 @@ pub struct OpenStack {
     pub ca_file: Option<PathBuf>,
     /// For each request.
     pub timeout: Duration,
+    /// Requests to each service in a second.
+    pub max_requests_per_s: u32,
+    /// Requests to each service that wait for their answer.
+    pub max_requests_at_once: u32,
     /// As whom.
     pub login: Login,
     /// Addresses that outrank the catalogue.
@@ -84,4 +88,8 @@ pub struct Endpoints {
     pub placement: Option<Url>,
     /// barbican.
     pub key_manager: Option<Url>,
+    /// cinder.
+    pub block_storage: Option<Url>,
+    /// Ironic.
+    pub bare_metal: Option<Url>,
 }

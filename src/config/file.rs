@@ -108,6 +108,10 @@ table! {
         ca_file: Option<PathBuf> = None,
         /// For each request.
         timeout_s: u64 = 30,
+        /// To each service.
+        max_requests_per_s: u32 = 40,
+        /// To each service.
+        max_requests_at_once: u32 = 16,
         /// The user.
         username: Option<String> = None,
         /// The user's domain.
@@ -147,6 +151,10 @@ table! {
         placement: Option<String> = None,
         /// barbican.
         key_manager: Option<String> = None,
+        /// cinder.
+        block_storage: Option<String> = None,
+        /// Ironic.
+        baremetal: Option<String> = None,
     }
 }
 

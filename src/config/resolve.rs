@@ -171,12 +171,26 @@ impl Resolver<'_> {
             )?,
             ca_file: self.optional_absolute("openstack.ca_file", table.ca_file.as_ref())?,
             timeout: self.seconds("openstack.timeout_s", table.timeout_s, 1)?,
+            max_requests_per_s: self.count(
+                "openstack.max_requests_per_s",
+                table.max_requests_per_s,
+                4,
+                1000,
+            )?,
+            max_requests_at_once: self.count(
+                "openstack.max_requests_at_once",
+                table.max_requests_at_once,
+                1,
+                1000,
+            )?,
             login: self.login(table)?,
             endpoints: Endpoints {
                 compute: endpoint("compute", &table.endpoints.compute)?,
                 instance_ha: endpoint("instance-ha", &table.endpoints.instance_ha)?,
                 placement: endpoint("placement", &table.endpoints.placement)?,
                 key_manager: endpoint("key-manager", &table.endpoints.key_manager)?,
+                block_storage: endpoint("block-storage", &table.endpoints.block_storage)?,
+                bare_metal: endpoint("baremetal", &table.endpoints.baremetal)?,
             },
         })
     }

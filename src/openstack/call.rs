@@ -16,6 +16,12 @@ const COMPUTE: Version = Version::new(2, 80);
 /// Masakari's microversion where nothing newer is asked for.
 const INSTANCE_HA: Version = Version::new(1, 0);
 
+/// placement's microversion: Rocky's, from which on the summaries of providers hold every resource.
+const PLACEMENT: Version = Version::new(1, 27);
+
+/// Ironic's microversion: Newton's, which takes a reason with the maintenance.
+const BARE_METAL: Version = Version::new(1, 22);
+
 /// A service of the cloud.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Service {
@@ -27,9 +33,26 @@ pub enum Service {
     InstanceHa,
     /// barbican.
     KeyManager,
+    /// placement.
+    Placement,
+    /// cinder.
+    BlockStorage,
+    /// Ironic.
+    BareMetal,
 }
 
 impl Service {
+    /// Every service.
+    pub const ALL: [Self; 7] = [
+        Self::Identity,
+        Self::Compute,
+        Self::InstanceHa,
+        Self::KeyManager,
+        Self::Placement,
+        Self::BlockStorage,
+        Self::BareMetal,
+    ];
+
     /// Its type in keystone's catalogue.
     pub fn catalogue_type(self) -> &'static str {
         match self {
@@ -37,25 +60,38 @@ impl Service {
             Self::Compute => "compute",
             Self::InstanceHa => "instance-ha",
             Self::KeyManager => "key-manager",
+            Self::Placement => "placement",
+            Self::BlockStorage => "block-storage",
+            Self::BareMetal => "baremetal",
         }
     }
 
-    fn default_version(self) -> Option<Version> {
+    /// Whether a type of the catalogue means this service; cinder has had several.
+    pub(super) fn is_called(self, kind: &str) -> bool {
+        kind == self.catalogue_type()
+            || (self == Self::BlockStorage && matches!(kind, "volumev3" | "block-store"))
+    }
+
+    /// The microversion of its calls where none is named.
+    pub(super) fn default_version(self) -> Option<Version> {
         match self {
             Self::Compute => Some(COMPUTE),
             Self::InstanceHa => Some(INSTANCE_HA),
-            Self::Identity | Self::KeyManager => None,
+            Self::Placement => Some(PLACEMENT),
+            Self::BareMetal => Some(BARE_METAL),
+            Self::Identity | Self::KeyManager | Self::BlockStorage => None,
         }
     }
 
-    /// The root that paths are appended to: with the API's version for nova and Masakari, without for barbican.
+    /// The root that paths are appended to: with the API's version for nova and Masakari, without for barbican and
+    /// Ironic. placement has none, and cinder's names the project after it.
     pub(super) fn root(self, mut url: Url) -> Url {
         let path = url.path().trim_end_matches('/').to_owned();
         let path = match self {
             Self::Compute if path.is_empty() => "/v2.1".to_owned(),
             Self::InstanceHa if path.is_empty() => "/v1".to_owned(),
-            Self::KeyManager => path.strip_suffix("/v1").unwrap_or(&path).to_owned(),
-            Self::Identity | Self::Compute | Self::InstanceHa => path,
+            Self::KeyManager | Self::BareMetal => path.strip_suffix("/v1").unwrap_or(&path).to_owned(),
+            Self::Identity | Self::Compute | Self::InstanceHa | Self::Placement | Self::BlockStorage => path,
         };
         url.set_path(&path);
         url
@@ -69,6 +105,9 @@ impl fmt::Display for Service {
             Self::Compute => "nova",
             Self::InstanceHa => "Masakari",
             Self::KeyManager => "barbican",
+            Self::Placement => "placement",
+            Self::BlockStorage => "cinder",
+            Self::BareMetal => "Ironic",
         })
     }
 }

@@ -30,6 +30,26 @@ pub struct Connection {
     pub endpoints: Endpoints,
     /// How many rows of a listing are asked for at a time; `None` leaves it to the service (nova: 1000).
     pub page_size: Option<u32>,
+    /// How much is asked of each service at a time.
+    pub limits: RequestLimits,
+}
+
+/// How much is asked of each service at a time, however many cases run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RequestLimits {
+    /// Requests in a second.
+    pub per_second: u32,
+    /// Requests that wait for their answer; as many again that change something.
+    pub in_flight: u32,
+}
+
+impl Default for RequestLimits {
+    fn default() -> Self {
+        Self {
+            per_second: 40,
+            in_flight: 16,
+        }
+    }
 }
 
 /// Who logs in. Needs role `admin` on a project (a system scope is refused by nova).
@@ -89,4 +109,10 @@ pub struct Endpoints {
     pub instance_ha: Option<Url>,
     /// barbican, such as `http://controller:9311`.
     pub key_manager: Option<Url>,
+    /// placement, such as `http://controller:8778`.
+    pub placement: Option<Url>,
+    /// cinder, such as `http://controller:8776/v3/PROJECT-ID`.
+    pub block_storage: Option<Url>,
+    /// Ironic, such as `http://controller:6385`.
+    pub bare_metal: Option<Url>,
 }

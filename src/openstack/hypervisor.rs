@@ -1,6 +1,7 @@
 //! What the hypervisors hold and have left, for the capacity floor.
 
 use serde::Deserialize;
+use uuid::Uuid;
 
 use crate::ids::HostName;
 
@@ -15,6 +16,8 @@ const RIGHT: &str = "os_compute_api:os-hypervisors:list-detail";
 pub struct Hypervisor {
     /// The service host that it belongs to.
     pub host: HostName,
+    /// Its id, which is also that of its resource provider in placement.
+    pub id: Uuid,
     /// Its own name.
     pub name: String,
     /// Whether its service is up.
@@ -31,6 +34,7 @@ pub struct Hypervisor {
 
 #[derive(Deserialize)]
 struct Row {
+    id: Uuid,
     hypervisor_hostname: String,
     state: Option<String>,
     status: Option<String>,
@@ -62,6 +66,7 @@ impl Cloud {
             .into_iter()
             .map(|row| Hypervisor {
                 host: row.service.host,
+                id: row.id,
                 name: row.hypervisor_hostname,
                 up: row.state.as_deref() == Some("up"),
                 enabled: row.status.as_deref() == Some("enabled"),

@@ -1,4 +1,4 @@
-//! The one door to the cloud's APIs: keystone, nova, Masakari, barbican.
+//! The one door to the cloud's APIs: keystone, nova, placement, Masakari, barbican, cinder, Ironic.
 //!
 //! Every call goes through one request function (`request`), which gives each
 //! - a deadline, a bound on the answer's size, and an error that names the call and what to do;
@@ -13,6 +13,7 @@ mod answer;
 mod call;
 mod connection;
 mod error;
+mod limiter;
 mod request;
 mod session;
 mod version;
@@ -23,6 +24,7 @@ mod hypervisor;
 mod identity;
 mod migration;
 mod notification;
+mod placement;
 mod recovery;
 mod secret_store;
 mod server;
@@ -32,13 +34,14 @@ mod time;
 
 pub use aggregate::{Aggregate, Joined};
 pub use call::Service;
-pub use connection::{Connection, Credential, Endpoints, Interface};
+pub use connection::{Connection, Credential, Endpoints, Interface, RequestLimits};
 pub use error::{Answer, Error, Next};
 pub use evacuate::Evacuation;
 pub use hypervisor::Hypervisor;
 pub use identity::Identity;
 pub use migration::{Migration, MigrationKind, Phase};
 pub use notification::{Notification, NotificationStatus, Notified, VmMove};
+pub use placement::{Capacity, Free};
 pub use recovery::RecoveryHost;
 pub use server::{Flavor, Server};
 pub use service::{ComputeHeartbeat, ComputeService, ComputeServices, DISABLED_REASON_MAX};

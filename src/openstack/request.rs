@@ -39,6 +39,8 @@ pub(super) struct Exchange {
     on_wire: AtomicBool,
     /// When its deadline strikes; `None`: it has none of its own.
     end: Option<Instant>,
+    /// Whether its next sending has had its turn.
+    has_turn: AtomicBool,
 }
 
 /// A service's answer to a call that succeeded.
@@ -88,8 +90,13 @@ impl Cloud {
         } else {
             self.connection.timeout
         };
+        // What waits for its turn is not late: the deadline begins when it may be sent.
+        let (service, writes) = (call.service, call.writes());
+        let _place = self.limiter.place(service, writes).await;
+        self.limiter.turn(service, writes).await;
         let exchange = Exchange {
             end: Some(Instant::now() + limit),
+            has_turn: AtomicBool::new(true),
             ..Exchange::default()
         };
         let sent = Box::pin(self.send_patiently(&call, act, &exchange));
@@ -161,6 +168,9 @@ impl Cloud {
         let mut attempts = 0;
         loop {
             attempts += 1;
+            if !exchange.has_turn.swap(false, Ordering::Relaxed) {
+                self.limiter.turn(call.service, call.writes()).await;
+            }
             // Last before the wire, and anew for each time: between two, a lease may be lost.
             let permit = permit(call, act).await?;
             exchange.on_wire.store(true, Ordering::Relaxed);

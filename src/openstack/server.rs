@@ -83,6 +83,12 @@ impl Server {
             .any(|key| key == "hw:tpm_version" || key == "hw:tpm_model")
     }
 
+    /// Whether its flavor gives it processors of its own, which placement counts apart.
+    pub fn has_processors_of_its_own(&self) -> bool {
+        let policy = self.flavor.extra_specs.get("hw:cpu_policy").map(String::as_str);
+        matches!(policy, Some("dedicated" | "mixed"))
+    }
+
     /// Whether nova evacuates from this vm_state.
     pub fn can_be_evacuated_now(&self) -> bool {
         self.task_state.is_none() && matches!(self.vm_state.as_str(), "active" | "stopped" | "error")

@@ -14,6 +14,7 @@ use super::call::{Call, Service};
 use super::connection::{Connection, Credential};
 use super::error::Error;
 use super::identity::{CatalogueEntry, Identity, TokenBody};
+use super::limiter::Limiter;
 use super::request::Exchange;
 use super::version::{Document, VersionRange};
 
@@ -35,6 +36,7 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 pub struct Cloud {
     pub(super) connection: Connection,
     pub(super) http: Client,
+    pub(super) limiter: Limiter,
     state: Mutex<State>,
 }
 
@@ -54,8 +56,8 @@ pub(super) struct Session {
     pub(super) identity: Identity,
     catalogue: Vec<CatalogueEntry>,
     renew_after: Option<Instant>,
-    compute: OnceCell<VersionRange>,
-    instance_ha: OnceCell<VersionRange>,
+    /// By service, in the order of [`Service::ALL`].
+    versions: [OnceCell<VersionRange>; Service::ALL.len()],
 }
 
 impl std::fmt::Debug for Session {
@@ -93,6 +95,7 @@ impl Cloud {
             .build()
             .map_err(|error| setup(crate::transport::reason(error)))?;
         Ok(Self {
+            limiter: Limiter::new(connection.limits),
             connection,
             http,
             state: Mutex::new(State::LoggedOut),
@@ -167,8 +170,7 @@ impl Cloud {
             identity: body.token.identity(),
             catalogue: body.token.catalog,
             renew_after,
-            compute: OnceCell::new(),
-            instance_ha: OnceCell::new(),
+            versions: Default::default(),
         });
         *state = State::LoggedIn(Arc::clone(&session));
         Ok(session)
@@ -206,6 +208,9 @@ impl Cloud {
             Service::Compute => endpoints.compute.clone(),
             Service::InstanceHa => endpoints.instance_ha.clone(),
             Service::KeyManager => endpoints.key_manager.clone(),
+            Service::Placement => endpoints.placement.clone(),
+            Service::BlockStorage => endpoints.block_storage.clone(),
+            Service::BareMetal => endpoints.bare_metal.clone(),
         };
         match configured {
             Some(url) => Ok(service.root(url)),
@@ -220,17 +225,20 @@ impl Cloud {
             session
                 .catalogue
                 .iter()
-                .filter(|entry| entry.kind == service.catalogue_type())
+                .filter(|entry| service.is_called(&entry.kind))
                 .flat_map(|entry| &entry.endpoints)
         };
         let in_region = |wanted: &str, endpoint: &super::identity::CatalogueEndpoint| {
             endpoint.region_id.as_deref() == Some(wanted) || endpoint.region.as_deref() == Some(wanted)
         };
-        let fitting: Vec<Url> = all()
+        let mut fitting: Vec<Url> = all()
             .filter(|endpoint| endpoint.interface == interface)
             .filter(|endpoint| region.is_none_or(|wanted| in_region(wanted, endpoint)))
             .filter_map(|endpoint| Url::parse(&endpoint.url).ok())
             .collect();
+        // cinder stands in the catalogue under its old name and its new one.
+        fitting.sort();
+        fitting.dedup();
         match fitting.as_slice() {
             [one] => Ok(service.root(one.clone())),
             // None, or one in each of several regions while none was named: never guessed.
@@ -246,15 +254,13 @@ impl Cloud {
     /// The microversions that a service offers, read once for each login.
     pub async fn versions(&self, service: Service) -> Result<VersionRange, Error> {
         let session = self.token().await?;
-        let cell = match service {
-            Service::Compute => &session.compute,
-            Service::InstanceHa => &session.instance_ha,
-            Service::Identity | Service::KeyManager => {
-                return Err(Error::Setup {
-                    what: format!("{service} has no microversions"),
-                });
-            }
-        };
+        let place = Service::ALL.iter().position(|known| *known == service);
+        let cell = place
+            .filter(|_| service.default_version().is_some())
+            .and_then(|place| session.versions.get(place))
+            .ok_or_else(|| Error::Setup {
+                what: format!("no microversions of {service} are used"),
+            })?;
         cell.get_or_try_init(|| async {
             let doing = format!("read which versions {service} offers");
             let url = version_document(self.endpoint(service).await?);

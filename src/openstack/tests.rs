@@ -74,8 +74,10 @@ async fn cloud_at(
             compute: Some(format!("{}/v2.1", server.url).parse().unwrap()),
             instance_ha: Some(format!("{}/v1", server.url).parse().unwrap()),
             key_manager: Some(server.url.parse().unwrap()),
+            ..Endpoints::default()
         },
         page_size: None,
+        limits: crate::openstack::RequestLimits::default(),
     })
     .unwrap();
     (server, cloud)

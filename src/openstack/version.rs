@@ -78,6 +78,9 @@ pub(super) struct Document {
 struct Entry {
     #[serde(default)]
     version: String,
+    /// placement's word for it.
+    #[serde(default)]
+    max_version: String,
     #[serde(default)]
     min_version: String,
 }
@@ -91,7 +94,11 @@ impl Document {
             .filter_map(|entry| {
                 Some(VersionRange {
                     min: entry.min_version.parse().ok()?,
-                    max: entry.version.parse().ok()?,
+                    max: entry
+                        .version
+                        .parse()
+                        .or_else(|_| entry.max_version.parse())
+                        .ok()?,
                 })
             })
             .max_by_key(|range| range.max)
@@ -119,6 +126,8 @@ mod tests {
         let below = r#"{"version": {"id": "v1.0", "version": "1.3", "min_version": "1.0"}}"#;
         assert_eq!(read(root).unwrap().to_string(), "2.1 to 2.104");
         assert_eq!(read(below).unwrap().to_string(), "1.0 to 1.3");
+        let placement = r#"{"versions": [{"id": "v1.0", "max_version": "1.39", "min_version": "1.0", "status": "CURRENT"}]}"#;
+        assert_eq!(read(placement).unwrap().to_string(), "1.0 to 1.39");
         assert_eq!(read(r#"{"versions": []}"#), None);
     }
 

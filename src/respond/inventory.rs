@@ -1,11 +1,19 @@
 //! What the cloud has on and around a host, read at once: all that guard and plan need.
 
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
 use crate::ids::HostName;
 use crate::openstack::{
-    Aggregate, Cloud, ComputeService, ComputeServices, Error, Migration, RecoveryHost, Server,
+    Aggregate, Capacity, Cloud, ComputeService, ComputeServices, Error, Free, Migration, RecoveryHost, Server,
 };
 
 use super::guard::Zone;
+
+/// What a plan can be made without is waited for this long.
+const ASIDE_WITHIN: Duration = Duration::from_secs(10);
 
 /// What the cloud has on and around a host.
 #[derive(Debug, Clone)]
@@ -22,6 +30,41 @@ pub struct Inventory {
     pub migrations: Vec<Migration>,
     /// What Masakari knows of the host.
     pub masakari: Masakari,
+    /// What is free on each host.
+    pub capacity: Known<Capacity>,
+}
+
+/// What was asked for beside the things that a plan cannot be made without. Not to know it does not stop a plan:
+/// keeping the host out is more urgent. What needs it holds.
+#[derive(Debug, Clone)]
+pub enum Known<T> {
+    /// It is known.
+    Known(T),
+    /// It could not be read, and why.
+    NotKnown(String),
+}
+
+impl<T> Known<T> {
+    /// It, where it is known.
+    pub fn known(&self) -> Option<&T> {
+        match self {
+            Self::Known(it) => Some(it),
+            Self::NotKnown(_) => None,
+        }
+    }
+}
+
+/// The room for a host's instances on other hosts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Room {
+    /// Virtual processors that are free there.
+    pub free_vcpus: u64,
+    /// Memory that is free there, MB.
+    pub free_memory_mb: u64,
+    /// Virtual processors that the host's instances need.
+    pub need_vcpus: u64,
+    /// Memory that they need, MB.
+    pub need_memory_mb: u64,
 }
 
 /// What Masakari knows of a host.
@@ -40,12 +83,13 @@ pub enum Masakari {
 impl Inventory {
     /// Reads everything at the same time. What nova does not know is an error, never an empty list.
     pub async fn read(cloud: &Cloud, host: &HostName) -> Result<Self, Error> {
-        let (services, aggregates, instances, migrations, masakari) = tokio::try_join!(
+        let (services, aggregates, instances, migrations, masakari, capacity) = tokio::try_join!(
             cloud.compute_services(),
             cloud.aggregates(),
             cloud.servers_on(host),
             cloud.migrations_from(host, None),
             async { Ok(masakari(cloud, host).await) },
+            async { Ok(aside(cloud.capacity()).await) },
         )?;
         Ok(Self {
             host: host.clone(),
@@ -54,6 +98,7 @@ impl Inventory {
             instances,
             migrations,
             masakari,
+            capacity,
         })
     }
 
@@ -80,6 +125,64 @@ impl Inventory {
             name,
             others_enabled: u32::try_from(others).unwrap_or(u32::MAX),
         })
+    }
+
+    /// The names of the aggregates that the host is in.
+    pub fn aggregates_of_host(&self) -> BTreeSet<String> {
+        self.aggregates
+            .iter()
+            .filter(|aggregate| aggregate.has(&self.host))
+            .map(|aggregate| aggregate.name.clone())
+            .collect()
+    }
+
+    /// What is free on each host that can take this host's instances: hosts of its zone, enabled and up, and not in
+    /// quarantine themselves. `None` where that is not known.
+    pub fn free_elsewhere(&self, quarantine_aggregate: &str) -> Option<BTreeMap<HostName, Free>> {
+        let zone = self.service()?.zone.as_ref()?;
+        let capacity = self.capacity.known()?;
+        let quarantined = |host: &HostName| {
+            self.aggregates
+                .iter()
+                .any(|aggregate| aggregate.name == quarantine_aggregate && aggregate.has(host))
+        };
+        let free = self
+            .services
+            .known
+            .iter()
+            .filter(|service| service.host != self.host && service.zone.as_ref() == Some(zone))
+            .filter(|service| service.enabled && service.up && !service.forced_down)
+            .filter(|service| !quarantined(&service.host))
+            .map(|service| {
+                let free = capacity.get(&service.host).copied().unwrap_or_default();
+                (service.host.clone(), free)
+            });
+        Some(free.collect())
+    }
+
+    /// The room for this host's instances elsewhere. `None` where it is not known: a limit that rests on it holds
+    /// then. So does an instance with processors of its own (`hw:cpu_policy`), which are not counted as free.
+    pub fn room(&self, quarantine_aggregate: &str) -> Option<Room> {
+        if self.instances.iter().any(Server::has_processors_of_its_own) {
+            return None;
+        }
+        let free = self.free_elsewhere(quarantine_aggregate)?;
+        let needs = || self.instances.iter().map(|server| &server.flavor);
+        Some(Room {
+            free_vcpus: free.values().map(|free| free.vcpus).sum(),
+            free_memory_mb: free.values().map(|free| free.memory_mb).sum(),
+            need_vcpus: needs().map(|flavor| u64::from(flavor.vcpus)).sum(),
+            need_memory_mb: needs().map(|flavor| flavor.ram_mb).sum(),
+        })
+    }
+}
+
+/// Reads what a plan can be made without, and does not wait for it for long.
+async fn aside<T>(reading: impl Future<Output = Result<T, Error>>) -> Known<T> {
+    match tokio::time::timeout(ASIDE_WITHIN, reading).await {
+        Ok(Ok(it)) => Known::Known(it),
+        Ok(Err(error)) => Known::NotKnown(error.to_string()),
+        Err(_) => Known::NotKnown(format!("no answer within {ASIDE_WITHIN:?}")),
     }
 }
 

@@ -39,7 +39,7 @@ use crate::store::Store;
 
 pub use decide::Decision;
 pub use fencing::{Fencing, HostFence};
-pub use inventory::{Inventory, Masakari};
+pub use inventory::{Inventory, Known, Masakari, Room};
 pub use plan::{Data, PlannedInstance, Way};
 
 /// The response: decides what follows from rounds, and carries cases out.

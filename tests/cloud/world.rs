@@ -8,7 +8,7 @@ use lazaret::config::secret::SecretSource;
 use lazaret::fence::redfish::{Redfish, Target};
 use lazaret::fence::{AgentPort, Method, Methods, Trust, Watch};
 use lazaret::ids::{HostName, InstanceId};
-use lazaret::openstack::{Cloud, Connection, Credential, Endpoints, Interface};
+use lazaret::openstack::{Cloud, Connection, Credential, Endpoints, Interface, RequestLimits};
 use lazaret::permit::{Asked, Denied, Effect, Permit, Permits};
 use serde_json::{Value, json};
 use tokio::sync::{Mutex, MutexGuard};
@@ -84,6 +84,7 @@ impl World {
             timeout: Duration::from_secs(30),
             endpoints: Endpoints::default(),
             page_size: None,
+            limits: RequestLimits::default(),
         }
     }
 

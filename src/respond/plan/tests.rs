@@ -7,9 +7,9 @@ use proptest::prelude::*;
 
 use crate::config::ResponseMode;
 use crate::openstack::{
-    Aggregate, ComputeService, ComputeServices, Flavor, Migration, MigrationKind, RecoveryHost, Server,
+    Aggregate, ComputeService, ComputeServices, Flavor, Free, Migration, MigrationKind, RecoveryHost, Server,
 };
-use crate::respond::inventory::Masakari;
+use crate::respond::inventory::{Known, Masakari, Room};
 
 use super::*;
 
@@ -91,6 +91,17 @@ fn inventory(instances: Vec<Server>, masakari: Masakari) -> Inventory {
         instances,
         migrations: vec![],
         masakari,
+        capacity: Known::Known(
+            (1..=3)
+                .map(|n| {
+                    let free = Free {
+                        vcpus: u64::from(n) * 4,
+                        memory_mb: u64::from(n) * 1024,
+                    };
+                    (host(n), free)
+                })
+                .collect(),
+        ),
     }
 }
 
@@ -353,6 +364,43 @@ fn hosts_that_cannot_take_instances_do_not_count_for_the_zone() {
     assert_eq!(inventory.zone().unwrap().others_enabled, 1);
     inventory.services.known[2].zone = Some("other".into());
     assert_eq!(inventory.zone().unwrap().others_enabled, 0);
+}
+
+#[test]
+fn the_room_elsewhere_is_that_of_hosts_which_can_take_instances() {
+    let mut inventory = inventory(vec![server(1), server(2)], Masakari::Absent);
+    let free = |inventory: &Inventory| {
+        let room = inventory.room("quarantine")?;
+        Some((room.free_vcpus, room.free_memory_mb))
+    };
+    assert_eq!(
+        inventory.room("quarantine"),
+        Some(Room {
+            free_vcpus: 20,
+            free_memory_mb: 5120,
+            need_vcpus: 2,
+            need_memory_mb: 2
+        }),
+        "its own room does not count"
+    );
+    inventory.services.known[2].enabled = false;
+    assert_eq!(free(&inventory), Some((8, 2048)));
+    inventory.services.known[2] = service(3);
+    inventory.services.known[2].zone = Some("other".into());
+    assert_eq!(free(&inventory), Some((8, 2048)));
+    inventory.services.known[2] = service(3);
+    inventory.aggregates = vec![Aggregate {
+        id: 1,
+        name: "quarantine".into(),
+        availability_zone: None,
+        hosts: vec![host(2)],
+    }];
+    assert_eq!(free(&inventory), Some((12, 3072)));
+    // placement leaves out a host that is full.
+    inventory.capacity = Known::Known(BTreeMap::new());
+    assert_eq!(free(&inventory), Some((0, 0)));
+    inventory.capacity = Known::NotKnown("503".into());
+    assert_eq!(free(&inventory), None, "not known is not none");
 }
 
 proptest! {

@@ -68,8 +68,13 @@ pub(in crate::respond) async fn cloud_that(
             compute: Some(format!("{}/v2.1", server.url).parse().unwrap()),
             instance_ha: Some(format!("{}/v1", server.url).parse().unwrap()),
             key_manager: None,
+            ..crate::openstack::Endpoints::default()
         },
         page_size: None,
+        limits: crate::openstack::RequestLimits {
+            per_second: 10_000,
+            in_flight: 100,
+        },
     };
     (server, Arc::new(Cloud::connect(connection).unwrap()))
 }
@@ -254,6 +259,7 @@ async fn an_inventory_that_was_read_long_ago_is_read_anew() {
         instances: Vec::new(),
         migrations: Vec::new(),
         masakari: Masakari::Absent,
+        capacity: crate::respond::Known::NotKnown(String::new()),
     };
     for (age, usable) in [(5, true), (600, false)] {
         let since = tokio::time::Instant::now()

@@ -65,6 +65,10 @@ pub(super) struct State {
     /// Masakari drags this host into the quarantine.
     pub(super) spare: Option<String>,
     pub(super) faults: Vec<(&'static str, usize, How)>,
+    /// What is free on each host, vCPUs and MB; 8 and 8192 where nothing is said.
+    pub(super) free: BTreeMap<String, (u32, u32)>,
+    /// The policy of every server group; anti-affinity where nothing is said.
+    pub(super) group_policy: Option<&'static str>,
     /// What changed something, in order.
     pub(super) effects: Vec<String>,
     pub(super) violations: Vec<String>,
@@ -174,8 +178,14 @@ impl World {
                 compute: Some(format!("{url}/v2.1").parse().unwrap()),
                 instance_ha: Some(format!("{url}/v1").parse().unwrap()),
                 key_manager: Some(url.parse().unwrap()),
+                placement: Some(format!("{url}/placement").parse().unwrap()),
+                ..Endpoints::default()
             },
             page_size: None,
+            limits: crate::openstack::RequestLimits {
+                per_second: 10_000,
+                in_flight: 100,
+            },
         })
         .unwrap()
     }
@@ -234,6 +244,13 @@ impl State {
             ("GET", ["v2.1", "servers", server]) => self.show_server(server),
             ("POST", ["v2.1", "servers", server, "action"]) => self.evacuate(server),
             ("GET", ["v2.1", "os-migrations"]) => self.migrations(query),
+            ("GET", ["v2.1", "os-hypervisors", "detail"]) => self.list_hypervisors(),
+            ("GET", ["v2.1", "os-server-groups"]) => self.list_groups(query),
+            ("GET", ["placement"]) => answer(
+                200,
+                r#"{"versions": [{"max_version": "1.39", "min_version": "1.0"}]}"#,
+            ),
+            ("GET", ["placement", "allocation_candidates"]) => self.candidates(),
             ("GET", ["v1", "segments"]) => self.list_segments(),
             ("GET", ["v1", "segments", _, "hosts"]) => self.list_segment_hosts(),
             ("PUT", ["v1", "segments", _, "hosts", _]) => self.put_segment_host(&body),

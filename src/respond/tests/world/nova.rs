@@ -155,6 +155,56 @@ impl State {
         answer(200, json!({ "migrations": rows }).to_string())
     }
 
+    pub(super) fn list_hypervisors(&self) -> Answer {
+        let rows: Vec<Value> = self
+            .services
+            .iter()
+            .map(|(host, (enabled, _, forced_down))| {
+                json!({"id": service_id(host), "hypervisor_hostname": host, "service": {"host": host},
+                    "state": if *forced_down { "down" } else { "up" },
+                    "status": if *enabled { "enabled" } else { "disabled" }})
+            })
+            .collect();
+        answer(200, json!({ "hypervisors": rows }).to_string())
+    }
+
+    pub(super) fn candidates(&self) -> Answer {
+        let rows: serde_json::Map<String, Value> = self
+            .services
+            .keys()
+            .map(|host| {
+                let (vcpus, memory) = self.free.get(host).copied().unwrap_or((8, 8192));
+                let resources = json!({"VCPU": {"capacity": vcpus + 1, "used": 1},
+                    "MEMORY_MB": {"capacity": memory + 64, "used": 64}});
+                (service_id(host), json!({ "resources": resources }))
+            })
+            .collect();
+        answer(
+            200,
+            json!({"allocation_requests": [], "provider_summaries": rows}).to_string(),
+        )
+    }
+
+    pub(super) fn list_groups(&self, query: &str) -> Answer {
+        let mut groups: std::collections::BTreeMap<&str, Vec<String>> = Default::default();
+        for (n, guest) in &self.guests {
+            if let Some(group) = &guest.group {
+                groups.entry(group).or_default().push(id(*n));
+            }
+        }
+        let policy = self.group_policy.unwrap_or("anti-affinity");
+        let skip = query
+            .split('&')
+            .find_map(|part| part.strip_prefix("offset=")?.parse().ok())
+            .unwrap_or(0);
+        let rows: Vec<Value> = groups
+            .iter()
+            .skip(skip)
+            .map(|(group, members)| json!({"id": group, "name": group, "policy": policy, "rules": {}, "members": members}))
+            .collect();
+        answer(200, json!({ "server_groups": rows }).to_string())
+    }
+
     pub(super) fn list_servers(&self, query: &str) -> Answer {
         let on: Vec<Value> = self
             .guests
