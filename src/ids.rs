@@ -70,14 +70,71 @@ impl FromStr for HostName {
     }
 }
 
-/// The name of a case, short enough to be read out: `q-20261121-7f3a2c`.
+/// What a case is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum CaseKind {
+    /// Takes a condemned host out of service.
+    Quarantine,
+    /// Keeps new instances off a host that nothing can be said about. Nothing else.
+    Unschedule,
+    /// Lets new instances onto such a host again.
+    Reschedule,
+    /// Gives a quarantined host back.
+    Release,
+}
+
+impl CaseKind {
+    /// All kinds.
+    pub const ALL: [Self; 4] = [
+        Self::Quarantine,
+        Self::Unschedule,
+        Self::Reschedule,
+        Self::Release,
+    ];
+
+    /// Its name, as stored and printed.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Quarantine => "quarantine",
+            Self::Unschedule => "unschedule",
+            Self::Reschedule => "reschedule",
+            Self::Release => "release",
+        }
+    }
+
+    /// The letter that the ids of such cases begin with.
+    pub fn letter(self) -> char {
+        match self {
+            Self::Quarantine => 'q',
+            Self::Unschedule => 'u',
+            Self::Reschedule => 's',
+            Self::Release => 'r',
+        }
+    }
+}
+
+impl FromStr for CaseKind {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        Self::ALL
+            .into_iter()
+            .find(|kind| kind.as_str() == text)
+            .ok_or_else(|| format!("\"{text}\" is no kind of case"))
+    }
+}
+
+/// The name of a case, short enough to be read out: `q-20261121-7f3a2c`. Its first letter says what it is for: `q` a
+/// quarantine, `r` a release, `u` and `s` keep new instances off a silent host and let them onto it again.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct CaseId(String);
 
 impl CaseId {
-    /// Makes an id from the day it is opened and three random bytes.
-    pub fn new(opened: Timestamp, random: [u8; 3]) -> Self {
-        Self(format!("q-{}-{}", opened.date_digits(), hex::encode(random)))
+    /// Makes an id from the kind's letter, the day it is opened and three random bytes.
+    pub fn new(kind: CaseKind, opened: Timestamp, random: [u8; 3]) -> Self {
+        let (letter, day) = (kind.letter(), opened.date_digits());
+        Self(format!("{letter}-{day}-{}", hex::encode(random)))
     }
 
     /// The id as text.
@@ -91,7 +148,10 @@ impl FromStr for CaseId {
 
     fn from_str(text: &str) -> Result<Self, IdError> {
         let wrong = || IdError::Case { found: excerpt(text) };
-        let rest = text.strip_prefix("q-").ok_or_else(wrong)?;
+        let rest = text
+            .strip_prefix(CaseKind::ALL.map(CaseKind::letter))
+            .ok_or_else(wrong)?;
+        let rest = rest.strip_prefix('-').ok_or_else(wrong)?;
         let (date, random) = rest.split_once('-').ok_or_else(wrong)?;
         let is_date = date.len() == 8 && date.bytes().all(|b| b.is_ascii_digit());
         let is_random = random.len() == 6 && random.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
@@ -262,9 +322,17 @@ mod tests {
     #[test]
     fn case_ids_carry_their_day() {
         let opened = "2026-11-21T23:59:59.999Z".parse().unwrap();
-        let id = CaseId::new(opened, [0x7f, 0x3a, 0x2c]);
-        assert_eq!(id.to_string(), "q-20261121-7f3a2c");
-        assert_eq!(id.as_str().parse::<CaseId>().unwrap(), id);
+        use CaseKind::{Quarantine, Release, Reschedule, Unschedule};
+        for (kind, text) in [
+            (Quarantine, "q-20261121-7f3a2c"),
+            (Unschedule, "u-20261121-7f3a2c"),
+            (Reschedule, "s-20261121-7f3a2c"),
+            (Release, "r-20261121-7f3a2c"),
+        ] {
+            let id = CaseId::new(kind, opened, [0x7f, 0x3a, 0x2c]);
+            assert_eq!(id.to_string(), text);
+            assert_eq!(text.parse::<CaseId>().unwrap(), id);
+        }
         for bad in [
             "",
             "q-",

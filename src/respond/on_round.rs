@@ -9,7 +9,7 @@ use tokio::time::Instant;
 
 use crate::clock::Timestamp;
 use crate::config::{self, ResponseMode};
-use crate::ids::{CaseId, HostName};
+use crate::ids::{CaseId, CaseKind, HostName};
 use crate::store::{Case, CaseState, Lease, NewCase, RecordError, Recording, Round, Store, StoreError};
 
 use super::decide::{Decision, Earlier, Question, decide};
@@ -133,7 +133,7 @@ impl Respond {
     async fn new_case(&self, round: &Round, first: &Round, now: Timestamp) -> Result<NewCase, StoreError> {
         let host = &round.host;
         let findings = findings(round);
-        let id = CaseId::new(now, rand::random());
+        let id = CaseId::new(CaseKind::Quarantine, now, rand::random());
         let cause = words(&findings);
         let planning = match self.inventory_soon(host).await {
             Ok(inventory) => {
@@ -166,6 +166,8 @@ impl Respond {
         let evidence = [("condemned", first), ("confirmed", round)];
         Ok(NewCase {
             id,
+            kind: CaseKind::Quarantine,
+            parent: None,
             host: host.clone(),
             state,
             mode: self.config.mode,
@@ -173,7 +175,7 @@ impl Respond {
             condemned_by: first.id,
             confirmed_by: round.id,
             plan: json(&planning),
-            steps: saga::steps(planned)
+            steps: saga::steps(CaseKind::Quarantine, planned)
                 .into_iter()
                 .map(|step| step.as_str().to_owned())
                 .collect(),

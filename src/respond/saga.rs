@@ -8,6 +8,7 @@ use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 
+use crate::ids::CaseKind;
 use crate::store::StepState;
 
 /// One step of a quarantine.
@@ -109,10 +110,26 @@ impl FromStr for Step {
     }
 }
 
-/// The steps that a new case is opened with.
-pub fn steps(planned: bool) -> Vec<Step> {
-    Step::ALL
-        .into_iter()
+/// The steps that a new case of a kind is opened with. Only a quarantine fences.
+pub fn steps(kind: CaseKind, planned: bool) -> Vec<Step> {
+    let all: &[Step] = match kind {
+        CaseKind::Quarantine => &[
+            Step::Plan,
+            Step::Announce,
+            Step::Disable,
+            Step::Isolate,
+            Step::Fence,
+            Step::ForceDown,
+            Step::Evacuate,
+            Step::Confirm,
+            Step::Close,
+        ],
+        CaseKind::Unschedule => &[Step::Plan, Step::Announce, Step::Disable, Step::Close],
+        // Their steps come with what opens them.
+        CaseKind::Reschedule | CaseKind::Release => &[],
+    };
+    all.iter()
+        .copied()
         .filter(|step| !planned || *step != Step::Plan)
         .collect()
 }
@@ -219,7 +236,7 @@ mod tests {
     use super::*;
 
     fn recorded(done: usize) -> Vec<(Step, StepState)> {
-        steps(true)
+        steps(CaseKind::Quarantine, true)
             .into_iter()
             .enumerate()
             .map(|(place, step)| {
@@ -245,8 +262,8 @@ mod tests {
                 Move::Broken(why) => panic!("{why}"),
             }
         }
-        assert_eq!(seen, steps(true));
-        assert_eq!(steps(false)[0], Step::Plan);
+        assert_eq!(seen, steps(CaseKind::Quarantine, true));
+        assert_eq!(steps(CaseKind::Quarantine, false)[0], Step::Plan);
     }
 
     #[test]

@@ -16,7 +16,7 @@ use super::{
 };
 use crate::clock::Timestamp;
 use crate::config::ResponseMode;
-use crate::ids::{CaseId, HostName, RoundId, Sha256Digest};
+use crate::ids::{CaseId, CaseKind, HostName, RoundId, Sha256Digest};
 
 /// No case rests longer. One that seems to was postponed by a clock that was ahead, and is due.
 pub const LONGEST_REST: Duration = Duration::from_secs(600);
@@ -49,6 +49,10 @@ pub enum CaseState {
 pub struct NewCase {
     /// Its id.
     pub id: CaseId,
+    /// What it is for.
+    pub kind: CaseKind,
+    /// The case that it undoes: a release's quarantine.
+    pub parent: Option<CaseId>,
     /// The host.
     pub host: HostName,
     /// `Open`, or `Held` when a limit asks for a person.
@@ -76,6 +80,10 @@ pub struct NewCase {
 pub struct Case {
     /// Its id.
     pub id: CaseId,
+    /// What it is for.
+    pub kind: CaseKind,
+    /// The case that it undoes: a release's quarantine.
+    pub parent: Option<CaseId>,
     /// The host.
     pub host: HostName,
     /// Where it stands.
@@ -322,7 +330,9 @@ pub(super) async fn open_case(write: &mut Write, case: &NewCase, now: Timestamp)
         .bind(case.condemned_by.to_string())
         .bind(case.confirmed_by.to_string())
         .bind(now.as_millis())
-        .bind(case.plan.as_str().to_owned());
+        .bind(case.plan.as_str().to_owned())
+        .bind(case.kind.as_str())
+        .bind(case.parent.as_ref().map(CaseId::to_string));
     write.run(insert).await?;
     for (position, name) in (0_i64..).zip(&case.steps) {
         let insert = statement(sql::STEP_INSERT)
@@ -410,6 +420,8 @@ fn case_of(row: &Columns<'_>) -> Result<Case, StoreError> {
     };
     Ok(Case {
         id: row.read("id")?,
+        kind: row.read("kind")?,
+        parent: row.maybe_read("parent")?,
         host: row.read("host")?,
         state,
         mode,

@@ -25,6 +25,11 @@ pub const MIGRATIONS: &[(i64, &str, &str)] = &[
         "policy_versions",
         include_str!("../../migrations/0002_policy_versions.sql"),
     ),
+    (
+        3,
+        "case_kinds",
+        include_str!("../../migrations/0003_case_kinds.sql"),
+    ),
 ];
 
 /// How long one writer waits for another, in this process or any other.

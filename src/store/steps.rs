@@ -6,7 +6,7 @@ use super::columns::{Columns, stored_as_word};
 use super::connection::{Attempt, Statement, Write, statement};
 use super::{JournalEntry, Json, Lease, Phase, Store, StoreError, journal, sql};
 use crate::clock::Timestamp;
-use crate::ids::{CaseId, HostName, InstanceId};
+use crate::ids::{CaseId, CaseKind, HostName, InstanceId};
 
 /// Where a step stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -106,7 +106,7 @@ impl Store {
     }
 
     /// Records that a step is about to be done: running, one attempt more, and a `before` entry in the journal.
-    /// From the first step on the host counts as quarantined. Refused unless the case is open: a person may have
+    /// From the first step of a quarantine on the host counts as quarantined. Refused unless the case is open: a person may have
     /// held it.
     pub async fn begin_step(
         &self,
@@ -130,14 +130,15 @@ impl Store {
         self.of_step(&mut write, &case, step, update).await?;
         let row = write.row(statement(sql::CASE).bind(case.to_string())).await?;
         if let Some(row) = row {
-            let host = Columns {
+            let row = Columns {
                 row: &row,
                 attempt: &write.attempt,
+            };
+            if row.read::<CaseKind>("kind")? == CaseKind::Quarantine {
+                let host = row.text("host")?;
+                let update = statement(sql::HOST_QUARANTINED).bind(case.to_string()).bind(host);
+                write.run(update).await?;
             }
-            .text("host")?;
-            write
-                .run(statement(sql::HOST_QUARANTINED).bind(case.to_string()).bind(host))
-                .await?;
         }
         let entry = entry(lease, step, Phase::Before, detail, now);
         journal::append(&mut write, &case, &entry).await?;

@@ -5,7 +5,7 @@ use lazaret_attest::verdict::Verdict;
 use serde_json::json;
 
 use crate::config::{LocalDisk, ResponseMode};
-use crate::ids::{HostName, RoundId, Sha256Digest};
+use crate::ids::{CaseKind, HostName, RoundId, Sha256Digest};
 use crate::respond::guard;
 use crate::respond::journal::{Entry, json as document};
 use crate::respond::{Data, PlannedInstance, Way};
@@ -86,6 +86,8 @@ pub(in crate::report) fn hostile() -> Report {
     .found(EVIL);
     let case = Case {
         id: "q-20261121-7f3a2c".parse().unwrap(),
+        kind: CaseKind::Quarantine,
+        parent: None,
         host: host(),
         state: CaseState::Closed {
             reason: "2 of 3 instances elsewhere, 1 left for a person".into(),

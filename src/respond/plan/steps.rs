@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::instance::{PlannedInstance, Way};
 use super::recovery::Recovery;
-use crate::ids::HostName;
+use crate::ids::{CaseKind, HostName};
 use crate::respond::saga::{self, Step};
 
 /// One step.
@@ -28,7 +28,7 @@ pub(super) fn steps(
         .filter(|instance| instance.way == Way::Hold)
         .count();
     let moving = instances.len().saturating_sub(held);
-    saga::steps(true)
+    saga::steps(CaseKind::Quarantine, true)
         .into_iter()
         .map(|step| PlannedStep {
             step: step.as_str().to_owned(),

@@ -87,7 +87,7 @@ async fn stopped_at(nth: usize) -> Option<usize> {
 #[tokio::test]
 async fn no_step_acts_under_a_lease_that_is_lost_or_has_run_out() {
     for taken in [true, false] {
-        for (place, step) in saga::steps(true).into_iter().enumerate() {
+        for (place, step) in saga::steps(CaseKind::Quarantine, true).into_iter().enumerate() {
             let mut bench = Bench::new(1, Recovery::Nova).await;
             let daemon = bench.daemon("a");
             bench.condemn(&daemon, &name(1), "aa").await;
@@ -101,7 +101,7 @@ async fn no_step_acts_under_a_lease_that_is_lost_or_has_run_out() {
             let cloud = bench.world.cloud();
             let proof = std::sync::Mutex::new(None);
             let context = |step| steps::Context::new(&daemon, &cloud, &case, &[], &lease, &proof, step);
-            for before in saga::steps(true).into_iter().take(place) {
+            for before in saga::steps(CaseKind::Quarantine, true).into_iter().take(place) {
                 steps::ensure(before, &context(before)).await.unwrap();
             }
             bench.clock.advance(minute);

@@ -21,7 +21,7 @@ use crate::config::secret::{Secret, SecretSource};
 use crate::config::{FenceTimes, LocalDisk, Recovery, Response, ResponseMode};
 use crate::fence::redfish::{Redfish, Target};
 use crate::fence::{AgentPort, Method, Methods, Trust};
-use crate::ids::{HostName, RoundId, Sha256Digest};
+use crate::ids::{CaseKind, HostName, RoundId, Sha256Digest};
 use crate::store::{
     Case, CaseFilter, CaseState, Json, Lease, LeaseKind, NewHost, Purpose, Recording, Round, Store,
 };

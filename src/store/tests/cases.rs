@@ -169,7 +169,7 @@ async fn a_host_has_one_unclosed_case() {
         .unwrap();
     store.record(&lease, &again, NOW).await.unwrap();
     let unclosed = store.unclosed_case(&name).await.unwrap().unwrap();
-    assert_eq!(unclosed.id, CaseId::new(NOW, [2; 3]));
+    assert_eq!(unclosed.id, CaseId::new(CaseKind::Quarantine, NOW, [2; 3]));
     let list = |filter| {
         let store = store.clone();
         async move {
@@ -369,7 +369,7 @@ async fn a_person_holds_a_case_and_lets_it_go_on() {
         .map(|r| r.entry.what)
         .collect();
     assert_eq!(trail, ["approve", "hold"]);
-    let unknown = CaseId::new(NOW, [9; 3]);
+    let unknown = CaseId::new(CaseKind::Quarantine, NOW, [9; 3]);
     assert!(matches!(
         store.approve(&unknown, "bob", NOW).await,
         Err(StoreError::Unknown { .. })

@@ -17,7 +17,7 @@ use tempfile::TempDir;
 use super::*;
 use crate::clock::Timestamp;
 use crate::config::ResponseMode;
-use crate::ids::{CaseId, HostName, InstanceId, RoundId, Sha256Digest};
+use crate::ids::{CaseId, CaseKind, HostName, InstanceId, RoundId, Sha256Digest};
 
 const NOW: Timestamp = Timestamp::from_millis(1_795_000_000_000);
 const MINUTE: Duration = Duration::from_secs(60);
@@ -112,7 +112,9 @@ fn recording(round: Round) -> Recording {
 
 fn new_case(name: &HostName, random: u8, confirmed_by: RoundId) -> NewCase {
     NewCase {
-        id: CaseId::new(NOW, [random; 3]),
+        id: CaseId::new(CaseKind::Quarantine, NOW, [random; 3]),
+        kind: CaseKind::Quarantine,
+        parent: None,
         host: name.clone(),
         state: CaseState::Open,
         mode: ResponseMode::Enforce,
