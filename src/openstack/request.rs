@@ -135,6 +135,9 @@ impl Cloud {
 
     /// Sends a call with our token; when that is refused, logs in again, once, and sends the same call again.
     /// A 401 comes before a service does anything, so that is harmless for every call.
+    ///
+    /// A token has the rights of the moment of its login: once one is missing, the next call logs in anew, so that
+    /// it counts when a person gives it.
     pub(super) async fn with_token(
         &self,
         call: &Call,
@@ -142,18 +145,20 @@ impl Cloud {
         act: Option<&Act<'_>>,
         exchange: &Exchange,
     ) -> Result<Reply, Error> {
-        let session = self.token().await?;
-        match self
+        let mut session = self.token().await?;
+        let mut outcome = self
             .exchange_patiently(call, url, Some(&session), act, exchange)
-            .await
-        {
-            Err(Error::Unauthorized(_)) => {
-                let session = self.renewed(&session).await?;
-                self.exchange_patiently(call, url, Some(&session), act, exchange)
-                    .await
-            }
-            outcome => outcome,
+            .await;
+        if let Err(Error::Unauthorized(_)) = outcome {
+            session = self.renewed(&session).await?;
+            outcome = self
+                .exchange_patiently(call, url, Some(&session), act, exchange)
+                .await;
         }
+        if let Err(Error::Forbidden { .. }) = outcome {
+            self.forget(&session).await;
+        }
+        outcome
     }
 
     /// Sends a call until it is answered for good.

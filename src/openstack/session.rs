@@ -129,6 +129,14 @@ impl Cloud {
         self.log_in(&mut state).await
     }
 
+    /// Has the next call log in anew, unless somebody else did meanwhile.
+    pub(super) async fn forget(&self, session: &Arc<Session>) {
+        let mut state = self.state.lock().await;
+        if matches!(&*state, State::LoggedIn(known) if Arc::ptr_eq(known, session)) {
+            *state = State::LoggedOut;
+        }
+    }
+
     async fn log_in(&self, state: &mut State) -> Result<Arc<Session>, Error> {
         let (who, body) = self.credentials()?;
         let doing = format!("log in to keystone as {who}");

@@ -29,6 +29,26 @@ async fn a_token_that_is_refused_again_is_not_renewed_for_ever() {
 }
 
 #[tokio::test]
+async fn a_right_that_a_person_gives_counts_at_the_next_call() {
+    let (server, cloud) = cloud_that(|request| match request.header("x-auth-token") {
+        // Its rights were taken, which makes tokens void; the next has one right less.
+        Some("token-0") => answer(401, "{}"),
+        Some("token-1") => answer(403, r#"{"forbidden": {"message": "Policy doesn't allow it"}}"#),
+        _ => answer(200, service_row("cmp-1")),
+    })
+    .await;
+    let error = cloud.compute_services().await.unwrap_err();
+    assert!(matches!(error, Error::Forbidden { .. }), "{error}");
+    assert_eq!(
+        server.count("POST /v3/auth/tokens"),
+        2,
+        "a refusal is not argued with"
+    );
+    assert_eq!(cloud.compute_services().await.unwrap().known.len(), 1);
+    assert_eq!(server.count("POST /v3/auth/tokens"), 3);
+}
+
+#[tokio::test]
 async fn a_refused_login_is_not_repeated_at_once_and_shows_no_password() {
     let server = Server::start(|_| answer(401, r#"{"error": {"code": 401, "message": "no"}}"#)).await;
     let (_, mut cloud) = cloud_that(|_| answer(500, "")).await;
