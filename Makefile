@@ -2,7 +2,7 @@
 
 LAB := /usr/bin/python3 -B tests/lab/lab
 
-.PHONY: help install build check test fuzz bench demo lab-up lab-down lab-status
+.PHONY: help install build check test test-crash fuzz bench demo lab-up lab-down lab-status
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' Makefile
@@ -20,6 +20,9 @@ check: toolchain ## in a minute or two: format, lints, every test that needs no 
 
 test: toolchain ## every test: brings the lab up once, takes it down at the end (KEEP=1 leaves it, TESTS=name picks some)
 	@/usr/bin/python3 -B tests/lab/suite
+
+test-crash: toolchain ## SIGKILL before and after each effect of a case, about half an hour, with the lab
+	@TESTS="--test system crash -- --include-ignored" /usr/bin/python3 -B tests/lab/suite
 
 fuzz: toolchain ## each parser of the core fuzzed for SECONDS=60 (needs cargo-fuzz)
 	@.ci/fuzz $(or $(SECONDS),60)

@@ -94,15 +94,22 @@ impl Lab {
         self.write();
     }
 
+    /// Changes anything of the daemon's configuration.
+    pub fn edit(&mut self, change: impl FnOnce(&mut toml::Table)) {
+        change(&mut self.config);
+        self.write();
+    }
+
     /// The fence methods of a host, to be changed.
     pub fn fence(&mut self, host: &str, change: impl FnOnce(&mut Vec<toml::Value>)) {
-        let hosts = self.config["host"].as_array_mut().expect("[[host]]");
-        let one = hosts
-            .iter_mut()
-            .find(|one| one["name"].as_str() == Some(host))
-            .expect("the host");
-        change(one["fence"].as_array_mut().expect("[[host.fence]]"));
-        self.write();
+        self.edit(|config| {
+            let hosts = config["host"].as_array_mut().expect("[[host]]");
+            let one = hosts
+                .iter_mut()
+                .find(|one| one["name"].as_str() == Some(host))
+                .expect("the host");
+            change(one["fence"].as_array_mut().expect("[[host.fence]]"));
+        });
     }
 
     fn write(&self) {
@@ -257,16 +264,22 @@ impl Daemon {
         self.child.wait().expect("it ended");
     }
 
+    /// Sends it a signal.
+    pub fn signal(&self, signal: &str) {
+        let done = Command::new("kill")
+            .args([signal, &self.child.id().to_string()])
+            .status();
+        assert!(done.expect("kill").success());
+    }
+
     /// SIGTERM; the exit code.
-    pub fn stop(mut self) -> i32 {
-        let pid = self.child.id().to_string();
-        assert!(
-            Command::new("kill")
-                .args(["-TERM", &pid])
-                .status()
-                .expect("kill")
-                .success()
-        );
+    pub fn stop(self) -> i32 {
+        self.signal("-TERM");
+        self.ended()
+    }
+
+    /// Waits for its end; the exit code.
+    pub fn ended(mut self) -> i32 {
         self.child.wait().expect("it ended").code().unwrap_or(-1)
     }
 

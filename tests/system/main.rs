@@ -5,9 +5,15 @@
 
 mod fakes;
 mod lab;
+mod proxy;
+mod scene;
 mod world;
 
 mod bad_input;
+mod cases_api;
+mod cases_evacuate;
+mod cases_fence;
+mod crash;
 mod enrolment;
 mod policies;
 mod response;

@@ -63,6 +63,36 @@ impl World {
         })
     }
 
+    /// Does something as an administrator, or as another tool would; the status and the answer.
+    pub fn act(&self, method: &str, service: &str, path: &str, version: &str, body: &Value) -> (u16, Value) {
+        let url = format!("{}{path}", self.endpoints[service].as_str().expect("an endpoint"));
+        let method: reqwest::Method = method.parse().expect("a method");
+        self.runtime.block_on(async {
+            let mut request = self
+                .http
+                .request(method, &url)
+                .header("x-auth-token", &self.token)
+                .header("openstack-api-version", format!("{service} {version}"));
+            if !body.is_null() {
+                request = request.json(body);
+            }
+            let answer = request
+                .send()
+                .await
+                .unwrap_or_else(|error| panic!("{url}: {error}"));
+            let (status, text) = (answer.status().as_u16(), answer.text().await.unwrap_or_default());
+            (status, serde_json::from_str(&text).unwrap_or(Value::String(text)))
+        })
+    }
+
+    /// Enables or disables a compute service, as another tool would.
+    #[track_caller]
+    pub fn update_service(&self, host: &str, body: &Value) {
+        let path = format!("/os-services/{}", self.service(host)["id"].as_str().expect("id"));
+        let (status, answer) = self.act("PUT", "compute", &path, "2.53", body);
+        assert_eq!(status, 200, "{answer}");
+    }
+
     pub fn service(&self, host: &str) -> Value {
         let path = format!("/os-services?binary=nova-compute&host={host}");
         self.ask("compute", &path, "2.53")["services"][0].clone()
