@@ -235,6 +235,12 @@ table! {
         window_s: u64 = 3600,
         /// That stay enabled.
         keep_hosts: u32 = 1,
+        /// `as-it-was` or `stopped`.
+        on_arrival: String = "as-it-was".to_owned(),
+        /// Aggregates whose hosts share their instances' disks.
+        shared_storage: Vec<String> = Vec::new(),
+        /// What else brings hosts back.
+        other_ha: Vec<String> = Vec::new(),
     }
 }
 
@@ -289,6 +295,8 @@ table! {
         endorsement_certificates: Vec<String> = Vec::new(),
         /// Its policy.
         policy: Option<PathBuf> = None,
+        /// Its node in Ironic.
+        ironic_node: Option<String> = None,
         /// How it is powered off.
         fence: Vec<HostFenceTable> = Vec::new(),
     }

@@ -24,7 +24,7 @@ mod values;
 pub use cloud::{Endpoints, Interface, Login, OpenStack};
 pub use error::ConfigError;
 pub use fence::{FenceMethod, FenceTimes, ServerTrust};
-pub use response::{LocalDisk, Recovery, Response, ResponseMode};
+pub use response::{LocalDisk, OnArrival, Recovery, Response, ResponseMode};
 pub use secret::{Secret, SecretError, SecretSource};
 
 /// Everything that the configuration says, ready for use.

@@ -48,7 +48,8 @@ impl Resolver<'_> {
             .as_ref()
             .map(|table| self.openstack(table))
             .transpose()?;
-        let response = self.response(&file.response)?;
+        let nodes = resolve_hosts::ironic_nodes(self, &file.host)?;
+        let response = self.response(&file.response, nodes)?;
         if response.mode == ResponseMode::Enforce && openstack.is_none() {
             return Err(self.place.refuse(
                 "response.mode",

@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+use uuid::Uuid;
+
 use super::file::{HostFenceTable, HostTable};
 use super::resolve::Resolver;
 use super::{ConfigError, FenceMethod, HostSettings, ServerTrust};
@@ -92,6 +94,29 @@ pub(super) fn hosts(
         }
     }
     Ok(hosts)
+}
+
+/// The nodes of the hosts that Ironic manages.
+pub(super) fn ironic_nodes(
+    resolver: &Resolver<'_>,
+    tables: &[HostTable],
+) -> Result<BTreeMap<HostName, Uuid>, ConfigError> {
+    let mut nodes = BTreeMap::new();
+    for (index, table) in tables.iter().enumerate() {
+        let Some(text) = &table.ironic_node else { continue };
+        let node = text.parse().map_err(|_| {
+            resolver.place.refuse(
+                &format!("host[{}].ironic_node", index + 1),
+                format!("\"{text}\" is no UUID"),
+                "write the UUID that `openstack baremetal node list` shows",
+            )
+        })?;
+        // A name that is none is refused where the hosts are resolved.
+        if let Ok(name) = table.name.parse() {
+            nodes.insert(name, node);
+        }
+    }
+    Ok(nodes)
 }
 
 struct Method<'a> {

@@ -1,13 +1,21 @@
 //! `[response]` and `[notify]`: what happens to a condemned host, and who is told; from text to types.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
+
+use uuid::Uuid;
 
 use super::file::{NotifyTable, ResponseTable};
 use super::resolve::Resolver;
-use super::{ConfigError, LocalDisk, Recovery, Response, ResponseMode, Webhook};
+use super::{ConfigError, LocalDisk, OnArrival, Recovery, Response, ResponseMode, Webhook};
+use crate::ids::HostName;
 
 impl Resolver<'_> {
-    pub(super) fn response(&self, table: &ResponseTable) -> Result<Response, ConfigError> {
+    pub(super) fn response(
+        &self,
+        table: &ResponseTable,
+        nodes: BTreeMap<HostName, Uuid>,
+    ) -> Result<Response, ConfigError> {
         if table.quarantine_aggregate.is_empty() || table.quarantine_aggregate.len() > 255 {
             return Err(self.place.refuse(
                 "response.quarantine_aggregate",
@@ -52,6 +60,14 @@ impl Resolver<'_> {
             max_cases: self.count("response.max_cases", table.max_cases, 0, 100_000)?,
             window: self.seconds("response.window_s", table.window_s, 1)?,
             keep_hosts: self.count("response.keep_hosts", table.keep_hosts, 0, 100_000)?,
+            on_arrival: self.one_of(
+                "response.on_arrival",
+                &table.on_arrival,
+                &[("as-it-was", OnArrival::AsItWas), ("stopped", OnArrival::Stopped)],
+            )?,
+            shared_storage: table.shared_storage.clone(),
+            other_ha: table.other_ha.clone(),
+            ironic_nodes: nodes,
         })
     }
 

@@ -1,8 +1,12 @@
 //! `[response]`, resolved: what happens to a condemned host, and how much at once.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use crate::ids::HostName;
 
 /// What happens to a condemned host, and how much at once.
 #[derive(Debug, Clone)]
@@ -31,6 +35,35 @@ pub struct Response {
     pub window: Duration,
     /// Hosts of a zone that must stay enabled, whatever happens.
     pub keep_hosts: u32,
+    /// How evacuated instances are on their new host.
+    pub on_arrival: OnArrival,
+    /// The aggregates whose hosts keep their instances' disks on storage that they share.
+    pub shared_storage: Vec<String>,
+    /// What else may bring a host back, by the operator's word.
+    pub other_ha: Vec<String>,
+    /// The nodes of hosts that Ironic manages.
+    pub ironic_nodes: BTreeMap<HostName, Uuid>,
+}
+
+/// How evacuated instances are on their new host.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum OnArrival {
+    /// What ran runs again.
+    #[default]
+    AsItWas,
+    /// Off, where nova offers it.
+    Stopped,
+}
+
+impl OnArrival {
+    /// As written in the configuration.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::AsItWas => "as-it-was",
+            Self::Stopped => "stopped",
+        }
+    }
 }
 
 /// Whether anything is touched at all.

@@ -16,8 +16,22 @@ use super::error::Error;
 use super::migration::{Migration, MigrationKind, Phase};
 use super::server::Server;
 use super::session::Cloud;
+use super::version::Version;
 
 const RIGHT: &str = "os_compute_api:os-evacuate";
+
+/// From this microversion on an evacuated instance stays off where it arrives.
+pub(super) const STAYS_OFF: Version = Version::new(2, 95);
+
+/// How an instance is to be on its new host.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Arrival {
+    /// As it was: one that ran runs again.
+    AsItWas,
+    /// Off, where nova offers it. Nova starts it for about half a second all the same, and leaves one that was in
+    /// error running.
+    Off,
+}
 
 /// What became of the wish to evacuate an instance.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -35,15 +49,21 @@ pub enum Evacuation {
 }
 
 impl Cloud {
+    /// Whether this nova can leave an evacuated instance off.
+    pub async fn evacuates_to_off(&self) -> Result<bool, Error> {
+        Ok(self.versions(Service::Compute).await?.offers(STAYS_OFF))
+    }
+
     /// Rebuilds an instance of a fenced host elsewhere: on `target`, or where the scheduler chooses.
     ///
-    /// Asked for at a microversion below 2.95, so that an instance that ran runs again.
+    /// Asked for at a microversion below 2.95, so that an instance that ran runs again, unless it is to arrive off.
     pub async fn evacuate(
         &self,
         permits: &dyn Permits,
         fenced: &Fenced,
         instance: InstanceId,
         target: Option<&HostName>,
+        arrival: Arrival,
     ) -> Result<Evacuation, Error> {
         let doing = format!("evacuate instance {instance} from {}", fenced.host());
         let Some(server) = self.server(instance).await? else {
@@ -57,9 +77,12 @@ impl Cloud {
             Some(target) => json!({"evacuate": {"host": target}}),
             None => json!({"evacuate": {}}),
         };
-        let call = Call::post(Service::Compute, &format!("/servers/{instance}/action"), &doing)
+        let mut call = Call::post(Service::Compute, &format!("/servers/{instance}/action"), &doing)
             .body(body)
             .right(RIGHT);
+        if arrival == Arrival::Off && self.evacuates_to_off().await? {
+            call = call.version(STAYS_OFF);
+        }
         let effect = Effect::Evacuate(instance);
         self.act(call, Act { effect, permits }).await?;
         Ok(Evacuation::Asked)

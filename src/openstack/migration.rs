@@ -147,6 +147,19 @@ impl Cloud {
         host: &HostName,
         kind: Option<&MigrationKind>,
     ) -> Result<Vec<Migration>, Error> {
+        // A record lives in its source's cell, which the listing skips when it is down: see `servers_on`.
+        self.compute_service(host).await?;
+        let migrations = self.list_migrations(host, kind).await?;
+        self.compute_service(host).await?;
+        Ok(migrations)
+    }
+
+    /// The listing alone, which knows nothing of a cell that is down.
+    pub(super) async fn list_migrations(
+        &self,
+        host: &HostName,
+        kind: Option<&MigrationKind>,
+    ) -> Result<Vec<Migration>, Error> {
         let mut call = Call::get(
             Service::Compute,
             "/os-migrations",
@@ -157,10 +170,7 @@ impl Cloud {
         if let Some(kind) = kind {
             call = call.query("migration_type", kind.as_str());
         }
-        // A record lives in its source's cell, which the listing skips when it is down: see `servers_on`.
-        self.compute_service(host).await?;
         let rows: Vec<Row> = self.pages(call, "migrations").await?;
-        self.compute_service(host).await?;
         Ok(rows.into_iter().map(Migration::from).collect())
     }
 

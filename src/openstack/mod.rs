@@ -20,6 +20,7 @@ mod version;
 
 mod aggregate;
 mod evacuate;
+mod host_view;
 mod hypervisor;
 mod identity;
 mod migration;
@@ -28,7 +29,9 @@ mod placement;
 mod recovery;
 mod secret_store;
 mod server;
+mod server_group;
 mod service;
+mod volume;
 
 mod time;
 
@@ -36,7 +39,7 @@ pub use aggregate::{Aggregate, Joined};
 pub use call::Service;
 pub use connection::{Connection, Credential, Endpoints, Interface, RequestLimits};
 pub use error::{Answer, Error, Next};
-pub use evacuate::Evacuation;
+pub use evacuate::{Arrival, Evacuation};
 pub use hypervisor::Hypervisor;
 pub use identity::Identity;
 pub use migration::{Migration, MigrationKind, Phase};
@@ -44,6 +47,7 @@ pub use notification::{Notification, NotificationStatus, Notified, VmMove};
 pub use placement::{Capacity, Free};
 pub use recovery::RecoveryHost;
 pub use server::{Flavor, Server};
+pub use server_group::ServerGroup;
 pub use service::{ComputeHeartbeat, ComputeService, ComputeServices, DISABLED_REASON_MAX};
 pub use session::Cloud;
 pub use version::{Version, VersionRange};

@@ -11,9 +11,13 @@ use super::call::{Call, Service};
 use super::error::Error;
 use super::session::Cloud;
 use super::time;
+use super::version::Version;
 
 const LIST_RIGHT: &str = "os_compute_api:servers:detail, servers:detail:get_all_tenants, servers:allow_all_filters \
      and os-extended-server-attributes";
+/// From this microversion on the listing has the properties of each instance's image.
+const IMAGE_PROPERTIES: Version = Version::new(2, 98);
+
 const SHOW_RIGHT: &str = "os_compute_api:servers:show and os-extended-server-attributes";
 
 /// One instance; what nova's API calls server.
@@ -49,6 +53,8 @@ pub struct Server {
     pub zone: Option<String>,
     /// The image it was built from; `None` when its root disk is a volume.
     pub image: Option<String>,
+    /// Whether its image asks for a virtual TPM; nova below 2.98 does not say.
+    pub image_has_vtpm: bool,
     /// The volumes attached to it.
     pub volumes: Vec<String>,
     /// Its size.
@@ -74,13 +80,18 @@ impl Server {
         !self.boots_from_volume() || self.flavor.ephemeral_gb > 0 || self.flavor.swap_mb > 0
     }
 
-    /// Whether its flavor gives it a virtual TPM, which cannot be evacuated. (An image can ask for one too;
-    /// nova refuses those with 400 when asked to evacuate.)
+    /// Whether its flavor gives it a virtual TPM, which cannot be evacuated. (An image can ask for one too:
+    /// [`Server::image_has_vtpm`].)
     pub fn flavor_has_vtpm(&self) -> bool {
         self.flavor
             .extra_specs
             .keys()
             .any(|key| key == "hw:tpm_version" || key == "hw:tpm_model")
+    }
+
+    /// Whether it has a virtual TPM, as far as nova says.
+    pub fn has_vtpm(&self) -> bool {
+        self.image_has_vtpm || self.flavor_has_vtpm()
     }
 
     /// Whether its flavor gives it processors of its own, which placement counts apart.
@@ -169,8 +180,15 @@ struct Id {
 #[derive(Deserialize)]
 #[serde(untagged)]
 enum Image {
-    Given(Id),
+    Given(Box<GivenImage>),
     Empty(#[expect(dead_code, reason = "only the form counts")] String),
+}
+
+#[derive(Deserialize)]
+struct GivenImage {
+    id: String,
+    #[serde(default)]
+    properties: BTreeMap<String, serde_json::Value>,
 }
 
 #[derive(Deserialize)]
@@ -184,6 +202,13 @@ impl Row {
     pub(super) fn known(self) -> Result<Server, InstanceId> {
         let id = self.id;
         let unknown = || id;
+        let image_has_vtpm = match &self.image {
+            Some(Image::Given(image)) => image
+                .properties
+                .keys()
+                .any(|key| key == "hw_tpm_version" || key == "hw_tpm_model"),
+            Some(Image::Empty(_)) | None => false,
+        };
         if self.status == "UNKNOWN" && self.vm_state.is_none() {
             return Err(id);
         }
@@ -206,6 +231,7 @@ impl Row {
                 Image::Given(image) => Some(image.id),
                 Image::Empty(_) => None,
             },
+            image_has_vtpm,
             volumes: self.volumes.into_iter().map(|volume| volume.id).collect(),
             flavor: self.flavor.ok_or_else(unknown)?,
             fault: self.fault.map(|fault| fault.message),
@@ -221,14 +247,23 @@ impl Cloud {
     /// nova leaves out the instances of a cell that does not answer when it filters by host. So the host's
     /// own service is read before and after: it lives in the same cell, and its row says when that is down.
     pub async fn servers_on(&self, host: &HostName) -> Result<Vec<Server>, Error> {
-        let doing = format!("list the instances on {host}");
         self.compute_service(host).await?;
-        let call = Call::get(Service::Compute, "/servers/detail", &doing)
+        let servers = self.list_servers(host).await?;
+        self.compute_service(host).await?;
+        Ok(servers)
+    }
+
+    /// The listing alone, which knows nothing of a cell that is down.
+    pub(super) async fn list_servers(&self, host: &HostName) -> Result<Vec<Server>, Error> {
+        let doing = format!("list the instances on {host}");
+        let mut call = Call::get(Service::Compute, "/servers/detail", &doing)
             .query("all_tenants", "1")
             .query("host", host.as_str())
             .right(LIST_RIGHT);
+        if self.versions(Service::Compute).await?.offers(IMAGE_PROPERTIES) {
+            call = call.version(IMAGE_PROPERTIES);
+        }
         let rows: Vec<Row> = self.pages(call, "servers").await?;
-        self.compute_service(host).await?;
         rows.into_iter()
             .map(|row| {
                 let server = row.known().map_err(|id| Error::NotKnown {

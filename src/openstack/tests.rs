@@ -2,6 +2,7 @@
 
 mod acts;
 mod answers;
+mod around;
 mod listings;
 mod login;
 
@@ -74,6 +75,7 @@ async fn cloud_at(
             compute: Some(format!("{}/v2.1", server.url).parse().unwrap()),
             instance_ha: Some(format!("{}/v1", server.url).parse().unwrap()),
             key_manager: Some(server.url.parse().unwrap()),
+            placement: Some(format!("{}/placement", server.url).parse().unwrap()),
             ..Endpoints::default()
         },
         page_size: None,
@@ -123,7 +125,7 @@ fn calls_can_be_awaited_in_a_task() {
     ) {
         task(cloud.disable(&Freely, service, ""));
         task(cloud.force_down(&Freely, fenced, service, ""));
-        task(cloud.evacuate(&Freely, fenced, instance(), None));
+        task(cloud.evacuate(&Freely, fenced, instance(), None, Arrival::AsItWas));
         task(cloud.notify_stopped(&Freely, fenced, "2026-11-21T07:00:00Z".parse().unwrap()));
         task(cloud.servers_on(host));
         task(cloud.heartbeat(host).last_heartbeat(Duration::ZERO));

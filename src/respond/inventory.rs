@@ -1,5 +1,7 @@
 //! What the cloud has on and around a host, read at once: all that guard and plan need.
 
+mod keys;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
@@ -7,10 +9,12 @@ use serde::{Deserialize, Serialize};
 
 use crate::ids::HostName;
 use crate::openstack::{
-    Aggregate, Capacity, Cloud, ComputeService, ComputeServices, Error, Free, Migration, RecoveryHost, Server,
+    Aggregate, Capacity, Cloud, ComputeService, ComputeServices, Error, Free, Migration, RecoveryHost,
+    Server, ServerGroup,
 };
 
 use super::guard::Zone;
+use super::plan::KeyRight;
 
 /// What a plan can be made without is waited for this long.
 const ASIDE_WITHIN: Duration = Duration::from_secs(10);
@@ -32,6 +36,12 @@ pub struct Inventory {
     pub masakari: Masakari,
     /// What is free on each host.
     pub capacity: Known<Capacity>,
+    /// Every server group.
+    pub groups: Known<Vec<ServerGroup>>,
+    /// The encrypted volumes of the host's instances, and those of which it is not known.
+    pub keys: BTreeMap<String, KeyRight>,
+    /// Whether nova can leave evacuated instances off.
+    pub leaves_off: Known<bool>,
 }
 
 /// What was asked for beside the things that a plan cannot be made without. Not to know it does not stop a plan:
@@ -83,13 +93,24 @@ pub enum Masakari {
 impl Inventory {
     /// Reads everything at the same time. What nova does not know is an error, never an empty list.
     pub async fn read(cloud: &Cloud, host: &HostName) -> Result<Self, Error> {
-        let (services, aggregates, instances, migrations, masakari, capacity) = tokio::try_join!(
+        Box::pin(Self::read_all(cloud, host)).await
+    }
+
+    async fn read_all(cloud: &Cloud, host: &HostName) -> Result<Self, Error> {
+        let on_host = async {
+            let instances = cloud.servers_on(host).await?;
+            let keys = keys::read(cloud, &instances).await;
+            Ok((instances, keys))
+        };
+        let (services, aggregates, (instances, keys), migrations, masakari, capacity, groups, leaves_off) = tokio::try_join!(
             cloud.compute_services(),
             cloud.aggregates(),
-            cloud.servers_on(host),
+            on_host,
             cloud.migrations_from(host, None),
             async { Ok(masakari(cloud, host).await) },
             async { Ok(aside(cloud.capacity()).await) },
+            async { Ok(aside(cloud.server_groups()).await) },
+            async { Ok(aside(cloud.evacuates_to_off()).await) },
         )?;
         Ok(Self {
             host: host.clone(),
@@ -99,6 +120,9 @@ impl Inventory {
             migrations,
             masakari,
             capacity,
+            groups,
+            keys,
+            leaves_off,
         })
     }
 

@@ -40,7 +40,7 @@ use crate::store::Store;
 pub use decide::Decision;
 pub use fencing::{Fencing, HostFence};
 pub use inventory::{Inventory, Known, Masakari, Room};
-pub use plan::{Data, PlannedInstance, Way};
+pub use plan::{Data, KeepKey, PlannedInstance, Way};
 
 /// The response: decides what follows from rounds, and carries cases out.
 ///
@@ -55,6 +55,8 @@ pub struct Respond {
     pace: Duration,
     /// Names this process in leases.
     owner: String,
+    /// Proves the tags that keep instances where they are; without it none counts.
+    keep: Option<KeepKey>,
     /// Wakes the driver when a case was opened here.
     opened: Notify,
     /// Cases of this process are opened one after another, so that each sees the ones before it.
@@ -88,10 +90,20 @@ impl Respond {
             fencing,
             clock,
             owner,
+            keep: None,
             pace: Duration::from_secs(1),
             opened: Notify::new(),
             opening: Mutex::new(()),
             ahead: Mutex::new(HashMap::new()),
+        }
+    }
+
+    /// With the key that proves the tags which keep instances where they are.
+    #[must_use]
+    pub fn keeping(self, keep: KeepKey) -> Self {
+        Self {
+            keep: Some(keep),
+            ..self
         }
     }
 }

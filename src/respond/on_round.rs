@@ -229,6 +229,7 @@ impl Respond {
             cause,
             response: &self.config,
             fence: self.fencing.names(host),
+            keep: self.keep.as_ref(),
             now,
         }
     }

@@ -7,7 +7,7 @@ use lazaret::clock::{Clock, SystemClock, Timestamp};
 use lazaret::fence::{AgentSignal, Fenced, HeartbeatSignal, Power, PowerSignal, Watch};
 use lazaret::ids::HostName;
 use lazaret::openstack::{
-    Cloud, Error, Evacuation, Joined, MigrationKind, NotificationStatus, Notified, Phase,
+    Arrival, Cloud, Error, Evacuation, Joined, MigrationKind, NotificationStatus, Notified, Phase,
 };
 
 use crate::world::{Admin, ByHand, WATCH, World, until};
@@ -155,11 +155,17 @@ async fn nova_refuses_to_evacuate_from_a_host_that_is_up() {
     let (cloud, admin) = (world.cloud(), Admin::of(&world).await);
     let instance = admin.boot("up", &host).await;
     let error = cloud
-        .evacuate(&ByHand, &lied(&host).await, instance, None)
+        .evacuate(&ByHand, &lied(&host).await, instance, None, Arrival::AsItWas)
         .await
         .unwrap_err();
     let elsewhere = cloud
-        .evacuate(&ByHand, &lied(&world.host(1)).await, instance, None)
+        .evacuate(
+            &ByHand,
+            &lied(&world.host(1)).await,
+            instance,
+            None,
+            Arrival::AsItWas,
+        )
         .await
         .unwrap_err();
     let server = cloud.server(instance).await.unwrap().unwrap();
@@ -223,11 +229,17 @@ async fn fenced_forced_down_and_evacuated_by_nova_each_step_twice() {
                 assert_eq!(down.disabled_reason.as_deref(), Some("case"));
             }
             assert_eq!(
-                cloud.evacuate(&ByHand, &fenced, instance, None).await.unwrap(),
+                cloud
+                    .evacuate(&ByHand, &fenced, instance, None, Arrival::AsItWas)
+                    .await
+                    .unwrap(),
                 Evacuation::Asked
             );
             // Asking again at once, while it moves and when it has moved, sends nothing.
-            let again = cloud.evacuate(&ByHand, &fenced, instance, None).await.unwrap();
+            let again = cloud
+                .evacuate(&ByHand, &fenced, instance, None, Arrival::AsItWas)
+                .await
+                .unwrap();
             assert!(
                 matches!(
                     again,
@@ -255,7 +267,10 @@ async fn fenced_forced_down_and_evacuated_by_nova_each_step_twice() {
                 .await
                 .unwrap();
             let server = cloud.server(instance).await.unwrap().unwrap();
-            let still = cloud.evacuate(&ByHand, &fenced, instance, None).await.unwrap();
+            let still = cloud
+                .evacuate(&ByHand, &fenced, instance, None, Arrival::AsItWas)
+                .await
+                .unwrap();
             admin.delete(instance).await;
             assert!(from.contains(&migration), "{from:?}");
             assert_ne!(server.host.as_ref(), Some(&host));

@@ -117,7 +117,12 @@ async fn an_evacuation_is_sent_once_and_only_for_the_fenced_host() {
             _ => answer(200, format!(r#"{{"server": {server}}}"#)),
         })
         .await;
-        let outcome = format!("{:?}", cloud.evacuate(&Freely, &fenced, instance(), None).await);
+        let outcome = format!(
+            "{:?}",
+            cloud
+                .evacuate(&Freely, &fenced, instance(), None, Arrival::AsItWas)
+                .await
+        );
         assert!(outcome.contains(wanted), "{wanted}: {outcome}");
         assert_eq!(
             nova.count("POST /v2.1/servers"),
@@ -140,7 +145,13 @@ async fn an_evacuation_that_met_a_503_or_a_closed_line_is_not_sent_again() {
         })
         .await;
         let error = cloud
-            .evacuate(&Freely, &Fenced::for_tests(host("cmp-1")), instance(), None)
+            .evacuate(
+                &Freely,
+                &Fenced::for_tests(host("cmp-1")),
+                instance(),
+                None,
+                Arrival::AsItWas,
+            )
             .await
             .unwrap_err();
         assert_eq!(error.next(), Next::Look, "{error}");

@@ -68,6 +68,13 @@ fn instance(n: u8, name: &str, way: Way, state: &str, to: Option<&str>) -> CaseI
             Data::OnVolumes
         },
         because: "because".into(),
+        vcpus: 1,
+        memory_mb: 64,
+        task_state: None,
+        keys: vec![],
+        groups: vec![],
+        fits: None,
+        notes: vec![],
     };
     let mut recorded = planned.recorded(&host());
     recorded.state = state.into();
@@ -252,6 +259,11 @@ fn the_plan_says_who_recovers() {
             because: "1 of 3 instances are left".into(),
         },
         local_disk: LocalDisk::Hold,
+        shared_storage: false,
+        on_arrival: Default::default(),
+        room: None,
+        managed_by: vec![],
+        may_return: vec![],
         instances: vec![],
         warnings: vec!["look".into()],
         holds: vec![guard::Hold::NotKnown { what: "x".into() }],

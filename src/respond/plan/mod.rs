@@ -1,29 +1,34 @@
 //! From an inventory to a plan with every choice made; pure. The driver only carries it out.
 
 mod instance;
+mod keep;
+mod managed;
 mod recovery;
+mod room;
 mod steps;
 mod warnings;
 
 use serde::{Deserialize, Serialize};
 
 use crate::clock::Timestamp;
-use crate::config::{self, LocalDisk};
+use crate::config::{self, LocalDisk, OnArrival};
 use crate::ids::{CaseId, HostName, ServiceId};
 use crate::openstack::DISABLED_REASON_MAX;
 
 use super::guard::Hold;
-use super::inventory::Inventory;
+use super::inventory::{Inventory, Room};
 use recovery::recovery;
 use steps::steps;
 use warnings::warnings;
 
-pub use instance::{Data, PlannedInstance, Way};
+pub use instance::{Around, Data, KeyRight, PlannedGroup, PlannedInstance, Rules, VolumeKey, Way};
+pub use keep::KeepKey;
+pub use managed::MayReturn;
 pub use recovery::Recovery;
 pub use steps::PlannedStep;
 
 /// The version of the plan's shape.
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 
 /// What a case is opened with.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -67,6 +72,21 @@ pub struct Plan {
     pub recovery: Recovery,
     /// What becomes of instances that are found later on the host, by the same rules.
     pub local_disk: LocalDisk,
+    /// Whether disks on the host are on storage that every host shares which can take an instance.
+    #[serde(default)]
+    pub shared_storage: bool,
+    /// How evacuated instances are on their new host.
+    #[serde(default)]
+    pub on_arrival: OnArrival,
+    /// The room for its instances elsewhere; `None` where it is not known.
+    #[serde(default)]
+    pub room: Option<Room>,
+    /// What else manages the host.
+    #[serde(default)]
+    pub managed_by: Vec<String>,
+    /// Instances that left the host and may come back to it.
+    #[serde(default)]
+    pub may_return: Vec<MayReturn>,
     /// Each instance, with its way out.
     pub instances: Vec<PlannedInstance>,
     /// What a person should know.
@@ -112,6 +132,8 @@ pub struct Order<'a> {
     pub response: &'a config::Response,
     /// The names of the fencing methods, in order.
     pub fence: Vec<String>,
+    /// The key that proves the tags which keep instances.
+    pub keep: Option<&'a KeepKey>,
     /// Now.
     pub now: Timestamp,
 }
@@ -131,15 +153,28 @@ impl Plan {
         let Some(service) = inventory.service() else {
             return Err(NoPlan::NoService(host.clone()));
         };
-        let local_disk = order.response.local_disk;
+        let quarantine = &order.response.quarantine_aggregate;
+        let rules = Rules {
+            local_disk: order.response.local_disk,
+            shared_storage: room::shares_storage(&order.response.shared_storage, inventory),
+            on_arrival: order.response.on_arrival,
+            keep: order.keep,
+        };
+        let around = Around {
+            groups: inventory.groups.known().map(Vec::as_slice),
+            keys: Some(&inventory.keys),
+        };
+        let free = inventory.free_elsewhere(quarantine);
         let instances: Vec<PlannedInstance> = inventory
             .instances
             .iter()
-            .map(|server| PlannedInstance::of(server, local_disk))
+            .map(|server| PlannedInstance {
+                fits: room::fits(server, free.as_ref()),
+                ..PlannedInstance::with(server, &rules, &around)
+            })
             .collect();
-        let recovery = recovery(order.response.recovery, &inventory.masakari, &instances);
-        let quarantine = &order.response.quarantine_aggregate;
-        Ok(Self {
+        let recovery = recovery(order.response, &inventory.masakari, &instances);
+        let plan = Self {
             version: VERSION,
             case: order.case.clone(),
             host: host.clone(),
@@ -170,13 +205,32 @@ impl Plan {
                     availability_zone: aggregate.availability_zone.clone(),
                 })
                 .collect(),
-            warnings: warnings(order, inventory),
+            warnings: Vec::new(),
             fence: order.fence.clone(),
             recovery,
-            local_disk,
+            local_disk: rules.local_disk,
+            shared_storage: rules.shared_storage,
+            on_arrival: rules.on_arrival,
+            room: inventory.room(quarantine),
+            managed_by: managed::by(order.response, inventory),
+            may_return: managed::may_return(inventory),
             instances,
             holds,
+        };
+        Ok(Self {
+            warnings: warnings(order, inventory, &plan),
+            ..plan
         })
+    }
+
+    /// The rules by which instances are planned for that are found later.
+    pub fn rules<'a>(&self, keep: Option<&'a KeepKey>) -> Rules<'a> {
+        Rules {
+            local_disk: self.local_disk,
+            shared_storage: self.shared_storage,
+            on_arrival: self.on_arrival,
+            keep,
+        }
     }
 
     /// The instances that are left for a person.

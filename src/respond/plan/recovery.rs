@@ -27,7 +27,7 @@ pub enum Recovery {
 }
 
 pub(super) fn recovery(
-    wanted: config::Recovery,
+    response: &config::Response,
     masakari: &Masakari,
     instances: &[PlannedInstance],
 ) -> Recovery {
@@ -36,18 +36,21 @@ pub(super) fn recovery(
         pause_masakari,
         because,
     };
-    if wanted == config::Recovery::Nova {
+    if response.recovery == config::Recovery::Nova {
         return nova("response.recovery = \"nova\"".to_owned());
     }
-    let held = instances
+    let stay = instances
         .iter()
-        .filter(|instance| instance.way == Way::Hold)
+        .filter(|instance| instance.way != Way::Evacuate)
         .count();
-    if held > 0 {
+    if stay > 0 {
         return nova(format!(
-            "{held} of {} instances are left for a person, and Masakari would move every one",
+            "{stay} of {} instances are left where they are, and Masakari would move every one",
             instances.len()
         ));
+    }
+    if response.on_arrival == config::OnArrival::Stopped {
+        return nova("response.on_arrival = \"stopped\", and Masakari would start what ran".to_owned());
     }
     match masakari {
         Masakari::Absent => nova("the cloud has no Masakari".to_owned()),

@@ -25,7 +25,7 @@ pub(super) fn steps(
 ) -> Vec<PlannedStep> {
     let held = instances
         .iter()
-        .filter(|instance| instance.way == Way::Hold)
+        .filter(|instance| instance.way != Way::Evacuate)
         .count();
     let moving = instances.len().saturating_sub(held);
     saga::steps(CaseKind::Quarantine, true)

@@ -1,5 +1,7 @@
 //! Each choice of a plan, by the inventory that leads to it.
 
+mod around;
+
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -63,6 +65,7 @@ fn server(n: u8) -> Server {
         },
         fault: None,
         server_groups: None,
+        image_has_vtpm: false,
         created_at: None,
     }
 }
@@ -102,6 +105,9 @@ fn inventory(instances: Vec<Server>, masakari: Masakari) -> Inventory {
                 })
                 .collect(),
         ),
+        groups: Known::Known(vec![]),
+        keys: BTreeMap::new(),
+        leaves_off: Known::Known(true),
     }
 }
 
@@ -119,6 +125,10 @@ fn response(recovery: config::Recovery, local_disk: LocalDisk) -> config::Respon
         max_cases: 1,
         window: Duration::ZERO,
         keep_hosts: 1,
+        on_arrival: crate::config::OnArrival::AsItWas,
+        shared_storage: vec![],
+        other_ha: vec![],
+        ironic_nodes: Default::default(),
     }
 }
 
@@ -130,6 +140,7 @@ fn plan(recovery: config::Recovery, local_disk: LocalDisk, inventory: &Inventory
         cause: "x",
         response: &response,
         fence: vec!["redfish".into()],
+        keep: None,
         now: Timestamp::from_millis(0),
     };
     Plan::make(&order, inventory, vec![]).unwrap()
@@ -288,7 +299,7 @@ fn each_instance_has_its_way_out_and_its_datas_fate() {
             Data::PartlyLocal,
         ),
     ] {
-        let planned = PlannedInstance::of(&server, local_disk);
+        let planned = PlannedInstance::of(&server, &Rules::local_disk(local_disk));
         assert_eq!((planned.way, planned.data), (way, data), "{what}: {planned:?}");
         assert!(!planned.because.is_empty());
         let recorded = planned.recorded(&host(1));
@@ -347,6 +358,7 @@ fn a_host_without_a_service_has_no_plan() {
         cause: "x",
         response: &response,
         fence: vec![],
+        keep: None,
         now: Timestamp::from_millis(0),
     };
     assert_eq!(

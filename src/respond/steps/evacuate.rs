@@ -22,7 +22,7 @@ async fn by_masakari(context: &Context<'_>, plan: &Plan, fenced: &Fenced) -> Res
     let recorded = watch::with_newcomers(context, plan, &view).await?;
     let held = recorded
         .iter()
-        .filter(|known| known.fate == Way::Hold.as_str())
+        .filter(|known| known.fate != Way::Evacuate.as_str())
         .count();
     if held > 0 && masakari::known(context).await?.is_none() {
         // The plan's own rule, for an instance that landed while it was made.

@@ -7,6 +7,7 @@ mod disable;
 mod evacuate;
 mod fence;
 mod force_down;
+mod groups;
 mod isolate;
 mod masakari;
 mod nova;

@@ -4,15 +4,17 @@ use std::collections::{HashMap, HashSet};
 
 use tokio::time::Instant;
 
+use crate::config::OnArrival;
 use crate::fence::Fenced;
 use crate::ids::InstanceId;
-use crate::openstack::{Error, Evacuation, Next};
+use crate::openstack::{Arrival, Error, Evacuation, Next};
 use crate::permit::Effect;
 use crate::respond::journal::{Entry, in_doubt};
 use crate::respond::plan::Plan;
 use crate::respond::saga::Step;
 use crate::store::CaseInstance;
 
+use super::groups::Groups;
 use super::watch::{self, FAILED, HELD, MOVING, View, WAITING};
 use super::{Context, Outcome, Trouble};
 
@@ -33,6 +35,10 @@ pub(super) async fn evacuate(
     fenced: &Fenced,
 ) -> Result<Outcome, Trouble> {
     let end = Instant::now() + context.respond.config.evacuation_deadline;
+    let arrival = match plan.on_arrival {
+        OnArrival::AsItWas => Arrival::AsItWas,
+        OnArrival::Stopped => Arrival::Off,
+    };
     let mut run: Option<Run> = None;
     loop {
         let view = View::read(context.cloud, fenced.host()).await?;
@@ -67,7 +73,7 @@ pub(super) async fn evacuate(
             )));
         }
         super::fence::still_off(context, fenced).await?;
-        ask(context, fenced, run, &mut recorded).await?;
+        ask(context, fenced, run, arrival, &mut recorded).await?;
         tokio::time::sleep(context.respond.pace).await;
     }
 }
@@ -81,6 +87,8 @@ struct Run {
     /// Until when an instance is not asked for: the answer to a request is not known, so that it may still reach
     /// nova, which would run a second one beside it.
     doubt: HashMap<InstanceId, Instant>,
+    /// Which instances have to be evacuated one after another.
+    groups: Groups,
 }
 
 impl Run {
@@ -112,6 +120,7 @@ impl Run {
             old: view.failures(),
             refused: HashMap::new(),
             doubt,
+            groups: Groups::default(),
         })
     }
 }
@@ -139,11 +148,13 @@ async fn give_up(
     watch::record(context, recorded, failed).await
 }
 
-/// Asks for as many as may be under way, one of each server group: anti-affinity is only kept one by one.
+/// Asks for as many as may be under way, one of each server group that keeps its members apart: nova only does one by
+/// one.
 async fn ask(
     context: &Context<'_>,
     fenced: &Fenced,
     run: &mut Run,
+    arrival: Arrival,
     recorded: &mut [CaseInstance],
 ) -> Result<(), Trouble> {
     let now = Instant::now();
@@ -158,10 +169,10 @@ async fn ask(
     if free == 0 || waiting.is_empty() {
         return Ok(());
     }
-    let mut busy = HashSet::new();
-    for id in &moving {
-        busy.extend(groups(context, *id).await?);
-    }
+    run.groups
+        .know(context, moving.iter().chain(&waiting).copied())
+        .await?;
+    let mut busy: HashSet<String> = moving.iter().flat_map(|id| run.groups.of(*id)).collect();
     for id in waiting {
         if free == 0 {
             break;
@@ -169,11 +180,15 @@ async fn ask(
         if moving.contains(&id) {
             continue;
         }
-        let groups = groups(context, id).await?;
+        let groups = run.groups.of(id);
         if groups.iter().any(|group| busy.contains(group)) {
             continue;
         }
-        let (state, detail) = match context.cloud.evacuate(&context.leave, fenced, id, None).await {
+        let (state, detail) = match context
+            .cloud
+            .evacuate(&context.leave, fenced, id, None, arrival)
+            .await
+        {
             Ok(Evacuation::Asked | Evacuation::Underway(_)) => {
                 free -= 1;
                 busy.extend(groups);
@@ -240,12 +255,6 @@ fn with_state(recorded: &[CaseInstance], state: &str) -> Vec<InstanceId> {
         .collect()
 }
 
-/// The server groups of an instance; listings do not tell.
-async fn groups(context: &Context<'_>, id: InstanceId) -> Result<Vec<String>, Trouble> {
-    let server = context.cloud.server(id).await?;
-    Ok(server.and_then(|server| server.server_groups).unwrap_or_default())
-}
-
 /// The step is done when nothing failed; what failed needs a person, and another run.
 fn ended(recorded: &[CaseInstance]) -> Outcome {
     let words = watch::summary(recorded);
@@ -280,7 +289,7 @@ mod tests {
     use crate::config::{LocalDisk, ResponseMode};
     use crate::openstack::scripted::{Answer, answer};
     use crate::respond::bench::{World, cloud_that, host};
-    use crate::respond::plan::PlannedInstance;
+    use crate::respond::plan::{PlannedInstance, Rules};
     use crate::store::LeaseKind;
 
     const SERVER: &str = r#"{"server": {"id": "b3f1e7a4-5c62-4c1e-9d1d-0a8d6c1f2e3b", "status": "ACTIVE",
@@ -294,6 +303,7 @@ mod tests {
             "POST" => Answer::Close,
             _ if request.path.contains("/os-migrations") => answer(200, r#"{"migrations": []}"#),
             _ if request.path.contains("/servers/") => answer(200, SERVER),
+            _ if request.path.contains("/os-server-groups") => answer(200, r#"{"server_groups": []}"#),
             _ => answer(500, ""),
         })
         .await;
@@ -305,20 +315,26 @@ mod tests {
         let context = Context::new(&respond, &world.cloud, &case, &[], &lease, &proof, Step::Evacuate);
         let id = "b3f1e7a4-5c62-4c1e-9d1d-0a8d6c1f2e3b".parse().unwrap();
         let here = world.cloud.server(id).await.unwrap().unwrap();
-        let mut recorded = [PlannedInstance::of(&here, LocalDisk::Hold).recorded(&host())];
+        let mut recorded =
+            [PlannedInstance::of(&here, &Rules::local_disk(LocalDisk::Hold)).recorded(&host())];
         let mut run = Run {
             old: HashSet::new(),
             refused: HashMap::new(),
             doubt: HashMap::new(),
+            groups: Groups::default(),
         };
         let fenced = Fenced::for_tests(host());
         for _ in 0..3 {
-            ask(&context, &fenced, &mut run, &mut recorded).await.unwrap();
+            ask(&context, &fenced, &mut run, Arrival::AsItWas, &mut recorded)
+                .await
+                .unwrap();
         }
         assert_eq!(server.count("POST /v2.1/servers"), 1);
         // Without a sign of it for long enough, it is asked for again.
         run.doubt.values_mut().for_each(|until| *until = Instant::now());
-        ask(&context, &fenced, &mut run, &mut recorded).await.unwrap();
+        ask(&context, &fenced, &mut run, Arrival::AsItWas, &mut recorded)
+            .await
+            .unwrap();
         assert_eq!(server.count("POST /v2.1/servers"), 2);
     }
 

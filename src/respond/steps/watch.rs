@@ -31,10 +31,9 @@ pub(super) struct View {
 
 impl View {
     pub(super) async fn read(cloud: &Cloud, host: &HostName) -> Result<Self, Error> {
-        let (servers, migrations) = tokio::try_join!(
-            cloud.servers_on(host),
-            cloud.migrations_from(host, Some(&MigrationKind::Evacuation)),
-        )?;
+        let (servers, migrations) = cloud
+            .servers_and_migrations(host, &MigrationKind::Evacuation)
+            .await?;
         let mut moves: HashMap<InstanceId, Vec<Migration>> = HashMap::new();
         for migration in migrations {
             moves.entry(migration.instance).or_default().push(migration);
@@ -157,11 +156,12 @@ pub(super) async fn with_newcomers(
     view: &View,
 ) -> Result<Vec<CaseInstance>, Trouble> {
     let mut recorded = context.instances().await?;
+    let rules = plan.rules(context.respond.keep.as_ref());
     let newcomers: Vec<CaseInstance> = view
         .here
         .values()
         .filter(|server| !recorded.iter().any(|known| known.id == server.id))
-        .map(|server| PlannedInstance::of(server, plan.local_disk).recorded(&context.case.host))
+        .map(|server| PlannedInstance::of(server, &rules).recorded(&context.case.host))
         .collect();
     context.put(&newcomers).await?;
     recorded.extend(newcomers);

@@ -118,6 +118,10 @@ impl World {
             max_cases: 2,
             window: Duration::from_secs(3600),
             keep_hosts: 1,
+            on_arrival: crate::config::OnArrival::AsItWas,
+            shared_storage: vec![],
+            other_ha: vec![],
+            ironic_nodes: Default::default(),
         };
         let times = FenceTimes {
             off_polls: 3,
@@ -260,6 +264,9 @@ async fn an_inventory_that_was_read_long_ago_is_read_anew() {
         migrations: Vec::new(),
         masakari: Masakari::Absent,
         capacity: crate::respond::Known::NotKnown(String::new()),
+        groups: crate::respond::Known::NotKnown(String::new()),
+        keys: Default::default(),
+        leaves_off: crate::respond::Known::Known(true),
     };
     for (age, usable) in [(5, true), (600, false)] {
         let since = tokio::time::Instant::now()

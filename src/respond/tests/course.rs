@@ -204,6 +204,69 @@ async fn a_group_goes_one_by_one_and_a_failed_claim_is_tried_again_but_not_for_e
 }
 
 #[tokio::test]
+async fn groups_are_listed_once_and_only_those_that_keep_apart_go_one_by_one() {
+    for (policy, at_once) in [("soft-anti-affinity", 1), ("affinity", 3)] {
+        let mut bench = Bench::new(3, Recovery::Nova).await;
+        bench.world.with(|state| {
+            state.group_policy = Some(policy);
+            for guest in state.guests.values_mut() {
+                guest.group = Some("g".into());
+            }
+        });
+        let daemon = bench.daemon("a");
+        bench.condemn(&daemon, &name(1), "aa").await;
+        let case = bench.settle(daemon).await;
+        assert!(matches!(case.state, CaseState::Closed { .. }), "{:?}", case.state);
+        // The requests between two that change something: with one at a time there is always a look between.
+        let seen = bench.world.server.seen();
+        let asked: Vec<usize> = (0..seen.len())
+            .filter(|n| seen[*n].ends_with("/action") && seen[*n].contains("/servers/"))
+            .collect();
+        let look = |from: usize, to: usize| {
+            seen[from..to]
+                .iter()
+                .any(|line| line.contains("migration_type=evacuation"))
+        };
+        let apart = asked.windows(2).filter(|pair| look(pair[0], pair[1])).count();
+        assert_eq!(apart, if at_once == 1 { 2 } else { 0 }, "{policy}: {seen:#?}");
+        // The plan's listing and the step's, each with the empty page that ends it.
+        assert_eq!(
+            bench.world.server.count("GET /v2.1/os-server-groups"),
+            4,
+            "{policy}"
+        );
+        bench
+            .world
+            .with(|state| assert_eq!(state.violations, Vec::<String>::new()));
+    }
+}
+
+#[tokio::test]
+async fn a_listing_of_groups_that_is_refused_is_made_up_for_instance_by_instance() {
+    let mut bench = Bench::new(2, Recovery::Nova).await;
+    bench.world.with(|state| {
+        for guest in state.guests.values_mut() {
+            guest.group = Some("g".into());
+        }
+        state.faults = vec![("GET /v2.1/os-server-groups", 99, How::Status(403, "{}"))];
+    });
+    let daemon = bench.daemon("a");
+    bench.condemn(&daemon, &name(1), "aa").await;
+    let case = bench.settle(daemon).await;
+    assert!(matches!(case.state, CaseState::Closed { .. }), "{:?}", case.state);
+    bench
+        .world
+        .with(|state| assert_eq!(state.violations, Vec::<String>::new()));
+    let journal = bench.store.journal_of(&case.id).await.unwrap();
+    assert!(
+        journal
+            .iter()
+            .any(|entry| format!("{:?}", entry.detail).contains("os-server-groups:index")),
+        "the missing right is named"
+    );
+}
+
+#[tokio::test]
 async fn a_case_opened_while_nova_is_down_is_planned_when_it_answers() {
     let mut bench = Bench::new(1, Recovery::Nova).await;
     bench

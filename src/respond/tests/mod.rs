@@ -69,6 +69,10 @@ pub(in crate::respond) fn response() -> Response {
         max_cases: 2,
         window: Duration::from_secs(3600),
         keep_hosts: 1,
+        on_arrival: crate::config::OnArrival::AsItWas,
+        shared_storage: vec![],
+        other_ha: vec![],
+        ironic_nodes: Default::default(),
     }
 }
 

@@ -125,6 +125,9 @@ impl State {
         let Some(group) = self.guests[&n].group.clone() else {
             return;
         };
+        if self.group_policy.is_some_and(|policy| !policy.contains("anti")) {
+            return;
+        }
         let moving = self
             .guests
             .values()
