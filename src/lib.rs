@@ -17,5 +17,6 @@ pub mod clock;
 pub mod ids;
 pub mod observe;
 pub mod permit;
+pub mod secrets;
 pub mod shutdown;
 mod transport;

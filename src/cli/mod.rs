@@ -12,6 +12,7 @@ pub mod golden;
 pub mod hosts;
 pub mod identity;
 pub mod inspect;
+pub mod notifications;
 pub mod policy;
 pub mod quarantine;
 pub mod report;
@@ -66,6 +67,8 @@ enum Command {
     Hosts(hosts::Hosts),
     /// Cases: the hosts that were taken out of service.
     Quarantine(quarantine::Quarantine),
+    /// What people were told, what did not reach them, and sending it again.
+    Notifications(notifications::Notifications),
     /// The quarantine report of one case.
     Report(report::Report),
     /// Check everything that the daemon depends on.
@@ -115,6 +118,7 @@ impl Command {
             Self::Golden(command) => command.run(config).await,
             Self::Hosts(command) => command.run(config).await,
             Self::Quarantine(command) => command.run(config).await,
+            Self::Notifications(command) => command.run(config).await,
             Self::Report(command) => command.run(config).await,
             Self::Doctor(command) => command.run(config).await,
             Self::Inspect(command) => command.run(),

@@ -47,6 +47,7 @@ impl Serve {
             .map(wiring::cloud)
             .transpose()?
             .map(Arc::new);
+        let receivers = wiring::receivers(&config, &wiring::secrets(cloud.as_ref()))?;
         let hosts = rounds.store.hosts().await?;
         let fencing = fencing(&config, &hosts).await?;
         let respond = Arc::new(Respond::new(
@@ -81,8 +82,8 @@ impl Serve {
             async move { respond.drive(stop, DRAIN).await }
         });
         tasks.spawn({
-            let (respond, stop, config) = (Arc::clone(&respond), stop.clone(), Arc::clone(&config));
-            async move { respond.deliver(config.notify.as_ref(), stop).await }
+            let (respond, stop) = (Arc::clone(&respond), stop.clone());
+            async move { respond.deliver(receivers, stop).await }
         });
         tasks.close();
         // Without systemd there is nobody to tell.

@@ -1,6 +1,6 @@
 //! From the configuration to the parts that touch the world. The only place that knows both sides.
 
-use std::{fs, path::Path, time::Duration};
+use std::{fs, path::Path, sync::Arc, time::Duration};
 
 use super::exit::{Exit, Trouble};
 use crate::{
@@ -8,6 +8,8 @@ use crate::{
     fence::{self, Method, Methods, Trust, Watch},
     ids::HostName,
     openstack::{self, Cloud, Connection, Credential},
+    respond::webhook::Receiver,
+    secrets::{Secrets, Vault},
 };
 
 /// One request to a BMC. Some take seconds for a login.
@@ -63,6 +65,28 @@ pub fn cloud(config: &config::OpenStack) -> Result<Cloud, Trouble> {
         },
     };
     Cloud::connect(connection).map_err(|cause| Trouble::new(Exit::Config, cause))
+}
+
+/// How secrets are read: with the cloud's barbican where there is a cloud.
+pub fn secrets(cloud: Option<&Arc<Cloud>>) -> Secrets {
+    cloud.map_or_else(Secrets::default, |cloud| {
+        Secrets::from(Arc::clone(cloud) as Arc<dyn Vault>)
+    })
+}
+
+/// Who is told.
+pub fn receivers(config: &Config, secrets: &Secrets) -> Result<Vec<Receiver>, Trouble> {
+    let made = config.notify.iter().map(|webhook| {
+        let authorities = webhook.ca_file.as_deref().map(certificates).transpose()?;
+        Receiver::new(webhook.clone(), authorities.as_deref(), secrets.clone()).map_err(|why| {
+            let name = &webhook.name;
+            Trouble::say(
+                Exit::Config,
+                format_args!("preparing the webhook \"{name}\": {why}"),
+            )
+        })
+    });
+    made.collect()
 }
 
 /// How this host is powered off. A fence-agent's options are compared with its metadata here.

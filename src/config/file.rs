@@ -269,6 +269,34 @@ table! {
         webhook_secret_file: Option<PathBuf> = None,
         /// The signing secret, from systemd.
         webhook_secret_credential: Option<String> = None,
+        /// The signing secret, in barbican.
+        webhook_secret_barbican: Option<String> = None,
+        /// Further receivers, or all of them.
+        webhook: Vec<WebhookTable> = Vec::new(),
+    }
+}
+
+table! {
+    /// `[[notify.webhook]]`
+    WebhookTable {
+        /// Its name.
+        name: Option<String> = None,
+        /// Where to.
+        url: Option<String> = None,
+        /// The signing secret, inline.
+        secret: Option<InlineSecret> = None,
+        /// The signing secret, in a file.
+        secret_file: Option<PathBuf> = None,
+        /// The signing secret, from systemd.
+        secret_credential: Option<String> = None,
+        /// The signing secret, in barbican.
+        secret_barbican: Option<String> = None,
+        /// The receiver's certificate authority.
+        ca_file: Option<PathBuf> = None,
+        /// What it is told of.
+        events: Vec<String> = vec!["*".to_owned()],
+        /// From which severity on.
+        min_severity: String = "info".to_owned(),
     }
 }
 
@@ -329,5 +357,7 @@ table! {
         password_file: Option<PathBuf> = None,
         /// The password, from systemd.
         password_credential: Option<String> = None,
+        /// The password, in barbican.
+        password_barbican: Option<String> = None,
     }
 }

@@ -13,9 +13,11 @@ mod cloud;
 mod error;
 mod fence;
 pub mod file;
+pub(crate) mod notify;
 mod place;
 mod resolve;
 mod resolve_hosts;
+mod resolve_notify;
 mod resolve_response;
 mod response;
 pub mod secret;
@@ -24,8 +26,10 @@ mod values;
 pub use cloud::{Endpoints, Interface, Login, OpenStack};
 pub use error::ConfigError;
 pub use fence::{FenceMethod, FenceTimes, ServerTrust};
+pub use notify::{EventPattern, Severity, Webhook};
+pub(crate) use resolve_notify::JOURNAL;
 pub use response::{LocalDisk, OnArrival, Recovery, Response, ResponseMode};
-pub use secret::{Secret, SecretError, SecretSource};
+pub use secret::{BarbicanRef, Secret, SecretError, SecretSource};
 
 /// Everything that the configuration says, ready for use.
 #[derive(Debug, Clone)]
@@ -53,7 +57,7 @@ pub struct Config {
     /// What differs for single hosts.
     pub hosts: BTreeMap<HostName, HostSettings>,
     /// Who is told.
-    pub notify: Option<Webhook>,
+    pub notify: Vec<Webhook>,
     /// What the daemon says about itself.
     pub log: Log,
 }
@@ -133,15 +137,6 @@ pub struct HostSettings {
     pub policy: Option<PathBuf>,
     /// How it is powered off: tried in this order.
     pub fence: Vec<FenceMethod>,
-}
-
-/// `[notify]`: who is told.
-#[derive(Debug, Clone)]
-pub struct Webhook {
-    /// Where notifications are posted to.
-    pub url: Url,
-    /// Signs each notification (HMAC-SHA-256), so that the receiver knows who sent it.
-    pub secret: Option<SecretSource>,
 }
 
 /// `[log]`: what the daemon says about itself.

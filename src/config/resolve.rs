@@ -22,6 +22,7 @@ pub(super) fn resolve(text: &str, path: &Path) -> Result<Config, ConfigError> {
     let resolver = Resolver {
         place,
         inline_allowed: file.allow_inline_secrets,
+        has_cloud: file.openstack.is_some(),
     };
     resolver.config(file, path)
 }
@@ -39,6 +40,8 @@ pub(super) fn filled_url(template: &str, host: &HostName) -> Result<Url, ConfigE
 pub(super) struct Resolver<'a> {
     pub(super) place: Place<'a>,
     pub(super) inline_allowed: bool,
+    /// Whether there is a cloud, and with it a barbican.
+    pub(super) has_cloud: bool,
 }
 
 impl Resolver<'_> {
@@ -129,7 +132,7 @@ impl Resolver<'_> {
                 )?,
             },
             hosts: resolve_hosts::hosts(self, file.host)?,
-            notify: self.webhook(&file.notify)?,
+            notify: self.webhooks(&file.notify)?,
             log: Log {
                 format: self.one_of(
                     "log.format",
@@ -278,8 +281,10 @@ pub(super) fn secrets(config: &Config) -> Vec<(String, &SecretSource)> {
         }
         None => {}
     }
-    if let Some(secret) = config.notify.as_ref().and_then(|webhook| webhook.secret.as_ref()) {
-        all.push(("notify.webhook_secret".to_owned(), secret));
+    for webhook in &config.notify {
+        if let Some(secret) = &webhook.secret {
+            all.push((format!("notify.webhook {}", webhook.name), secret));
+        }
     }
     let fences: BTreeMap<_, _> = config
         .hosts

@@ -240,11 +240,12 @@ impl Method<'_> {
 
     fn password(&self) -> Result<Option<super::SecretSource>, ConfigError> {
         let table = self.table;
-        self.resolver.secret(
+        self.resolver.secret_or_barbican(
             &self.key("password"),
             table.password.as_ref(),
             table.password_file.as_ref(),
             table.password_credential.as_ref(),
+            table.password_barbican.as_ref(),
         )
     }
 

@@ -1,13 +1,13 @@
-//! `[response]` and `[notify]`: what happens to a condemned host, and who is told; from text to types.
+//! `[response]`: what happens to a condemned host; from text to types.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use uuid::Uuid;
 
-use super::file::{NotifyTable, ResponseTable};
+use super::file::ResponseTable;
 use super::resolve::Resolver;
-use super::{ConfigError, LocalDisk, OnArrival, Recovery, Response, ResponseMode, Webhook};
+use super::{ConfigError, LocalDisk, OnArrival, Recovery, Response, ResponseMode};
 use crate::ids::HostName;
 
 impl Resolver<'_> {
@@ -69,28 +69,5 @@ impl Resolver<'_> {
             other_ha: table.other_ha.clone(),
             ironic_nodes: nodes,
         })
-    }
-
-    pub(super) fn webhook(&self, table: &NotifyTable) -> Result<Option<Webhook>, ConfigError> {
-        let secret = self.secret(
-            "notify.webhook_secret",
-            table.webhook_secret.as_ref(),
-            table.webhook_secret_file.as_ref(),
-            table.webhook_secret_credential.as_ref(),
-        )?;
-        let Some(url) = &table.webhook_url else {
-            return match secret {
-                None => Ok(None),
-                Some(_) => Err(self.place.refuse(
-                    "notify.webhook_url",
-                    "missing, though a secret for it is there",
-                    "add it, or remove the secret",
-                )),
-            };
-        };
-        Ok(Some(Webhook {
-            url: self.https_url("notify.webhook_url", url)?,
-            secret,
-        }))
     }
 }

@@ -4,7 +4,10 @@ use std::fmt;
 use std::fs::File;
 use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
+use std::str::FromStr;
 
+use url::Url;
+use uuid::Uuid;
 use zeroize::Zeroizing;
 
 /// No password or token is longer; a larger file is some other file.
@@ -44,6 +47,45 @@ pub enum SecretSource {
     Credential(String),
     /// In the configuration itself; only where `allow_inline_secrets` is set.
     Inline(Secret),
+    /// In barbican; fetched with the daemon's account ([`crate::secrets::Secrets`]).
+    Barbican(BarbicanRef),
+}
+
+/// Which of barbican's secrets.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum BarbicanRef {
+    /// By its id. Its payload never changes.
+    Id(Uuid),
+    /// The newest active one of this name, among those that the daemon's project has.
+    Name(String),
+}
+
+impl FromStr for BarbicanRef {
+    type Err = ();
+
+    fn from_str(text: &str) -> Result<Self, ()> {
+        if let Some(name) = text.strip_prefix("name:") {
+            let fits = (1..=255).contains(&name.len()) && !name.chars().any(char::is_control);
+            return fits.then(|| Self::Name(name.to_owned())).ok_or(());
+        }
+        if let Ok(id) = Uuid::parse_str(text) {
+            return Ok(Self::Id(id));
+        }
+        // Of an address only the id counts: our token goes to the catalogue's barbican and nowhere else.
+        let url = Url::parse(text).map_err(drop)?;
+        let (before, id) = url.path().rsplit_once('/').ok_or(())?;
+        let id = Uuid::parse_str(id).map_err(drop)?;
+        before.ends_with("/secrets").then_some(Self::Id(id)).ok_or(())
+    }
+}
+
+impl fmt::Display for BarbicanRef {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Id(id) => write!(f, "{id}"),
+            Self::Name(name) => write!(f, "named \"{name}\""),
+        }
+    }
 }
 
 /// Why a secret could not be read. Never holds any part of it.
@@ -84,15 +126,28 @@ pub enum SecretError {
         /// The credential asked for.
         name: String,
     },
+    /// barbican does not give it.
+    #[error("fetching barbican's secret {of}: {why}")]
+    Barbican {
+        /// Which one.
+        of: BarbicanRef,
+        /// What came back.
+        why: String,
+    },
 }
 
 impl SecretSource {
-    /// Reads the secret now.
+    /// Reads the secret now, where it is on this machine.
     pub fn read(&self) -> Result<Secret, SecretError> {
         match self {
             Self::Inline(secret) => Ok(secret.clone()),
             Self::File(path) => read_file(path),
             Self::Credential(name) => read_file(&credential_path(name)?),
+            // The account that fetches from barbican is not kept in barbican; the configuration refuses that.
+            Self::Barbican(of) => Err(SecretError::Barbican {
+                of: of.clone(),
+                why: "it cannot be read without the cloud".to_owned(),
+            }),
         }
     }
 
@@ -104,7 +159,7 @@ impl SecretSource {
                     .to_owned(),
             ),
             Self::File(path) => file_weakness(path),
-            Self::Credential(_) => None,
+            Self::Credential(_) | Self::Barbican(_) => None,
         }
     }
 }
@@ -115,6 +170,7 @@ impl fmt::Display for SecretSource {
             Self::File(path) => write!(f, "file {}", path.display()),
             Self::Credential(name) => write!(f, "systemd credential {name}"),
             Self::Inline(_) => f.write_str("the configuration itself"),
+            Self::Barbican(of) => write!(f, "barbican's secret {of}"),
         }
     }
 }
@@ -221,6 +277,32 @@ mod tests {
             assert_eq!(source.weakness().is_some(), weak, "mode {mode:o}");
         }
         assert!(SecretSource::Inline(Secret::new("x".into())).weakness().is_some());
+    }
+
+    #[test]
+    fn barbicans_secrets_are_named_by_id_address_or_name() {
+        let id = "6f1d9cf0-63ce-4f0b-a9c8-2e7f4b1d1c55";
+        for text in [
+            id.to_owned(),
+            format!("https://key-manager.example:9311/v1/secrets/{id}"),
+        ] {
+            assert_eq!(text.parse(), Ok(BarbicanRef::Id(id.parse().unwrap())), "{text}");
+        }
+        assert_eq!(
+            "name:bmc cmp-1".parse(),
+            Ok(BarbicanRef::Name("bmc cmp-1".into()))
+        );
+        let containers = format!("https://k/v1/containers/{id}");
+        for wrong in [
+            "",
+            "bmc",
+            "name:",
+            "name:a\nb",
+            "https://k/v1/secrets/1",
+            &containers,
+        ] {
+            assert_eq!(wrong.parse::<BarbicanRef>(), Err(()), "{wrong}");
+        }
     }
 
     #[test]

@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use super::file::ConfigFile;
-use super::{Config, ConfigError, FenceMethod, Login, ResponseMode, SecretSource, ServerTrust};
+use super::{Config, ConfigError, FenceMethod, Login, ResponseMode, SecretSource, ServerTrust, Severity};
 
 const SAMPLE: &str = include_str!("../../systemd/lazaret.toml");
 
@@ -79,13 +79,16 @@ fn the_sample_names_every_key() {
 
 #[test]
 fn every_default_that_the_sample_states_is_the_real_one() {
-    let real = json_of("[openstack]\n");
+    let real = json_of("[openstack]\n[[notify.webhook]]\n");
     let (mut table, mut comment, mut seen) = (String::new(), String::new(), 0);
     for line in SAMPLE.lines() {
         if line.is_empty() {
             comment.clear();
         } else if let Some(name) = line.strip_prefix('[') {
             table = name.trim_end_matches(']').replace('.', "/");
+            comment.clear();
+        } else if let Some(name) = line.strip_prefix("#[[") {
+            table = format!("{}/0", name.trim_end_matches(']').replace('.', "/"));
             comment.clear();
         } else if line.starts_with("# ") || line == "#" {
             comment.push_str(line);
@@ -123,7 +126,7 @@ fn every_default_that_the_sample_states_is_the_real_one() {
 #[test]
 fn an_empty_file_is_all_defaults() {
     let config = parse("").unwrap();
-    assert!(config.openstack.is_none() && config.notify.is_none() && config.hosts.is_empty());
+    assert!(config.openstack.is_none() && config.notify.is_empty() && config.hosts.is_empty());
     let host = "cmp-1".parse().unwrap();
     assert_eq!(config.agent_url(&host).unwrap().as_str(), "https://cmp-1:7990/");
     assert_eq!(
@@ -467,12 +470,92 @@ fn a_secret_in_the_file_needs_leave_and_is_never_shown() {
     let text =
         "allow_inline_secrets = true\n[notify]\nwebhook_url = \"https://a\"\nwebhook_secret = \"hunter2\"\n";
     let config = parse(text).unwrap();
-    let Some(SecretSource::Inline(secret)) = config.notify.clone().and_then(|webhook| webhook.secret) else {
+    let Some(SecretSource::Inline(secret)) = config.notify[0].secret.clone() else {
         panic!("an inline secret")
     };
     assert_eq!(secret.expose(), "hunter2");
     assert!(!format!("{config:?}").contains("hunter2"));
     assert!(!format!("{:?}", toml::from_str::<ConfigFile>(text)).contains("hunter2"));
+}
+
+#[test]
+fn several_webhooks_each_have_a_name_and_what_they_are_told() {
+    let text = "[notify]\nwebhook_url = \"https://a\"\n[[notify.webhook]]\nname = \"pager\"\nurl = \"https://b\"\n\
+                events = [\"case-*\", \"drift\"]\nmin_severity = \"critical\"\n";
+    let all = parse(text).unwrap().notify;
+    let names: Vec<_> = all.iter().map(|webhook| webhook.name.as_str()).collect();
+    assert_eq!(names, ["default", "pager"]);
+    let told = |kind| {
+        all.iter()
+            .map(|webhook| webhook.wants(kind, Severity::Critical))
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(
+        (told("case-opened"), told("paused")),
+        (vec![true, true], vec![true, false])
+    );
+    assert!(!all[1].wants("case-closed", Severity::Info) && all[0].wants("case-closed", Severity::Info));
+    for (name, value, words) in [
+        ("name", "\"journal\"", "the daemon's own log"),
+        ("name", "\"default\"", "stands twice"),
+        ("name", "\"a b\"", "letters, digits"),
+        ("events", "[\"caze-*\"]", "no event is named \"caze-*\""),
+        ("events", "[]", "never be told"),
+        ("min_severity", "\"loud\"", "\"critical\""),
+        ("url", "\"http://b\"", "https"),
+        ("secret_barbican", "\"name:x\"", "there is no cloud to ask"),
+    ] {
+        let mut table = toml::Table::new();
+        for (key, value) in [("name", "\"pager\""), ("url", "\"https://b\""), (name, value)] {
+            table.insert(
+                key.to_owned(),
+                toml::from_str::<toml::Table>(&format!("v = {value}")).unwrap()["v"].clone(),
+            );
+        }
+        let text = format!("[notify]\nwebhook_url = \"https://a\"\n[[notify.webhook]]\n{table}");
+        let error = parse(&text).unwrap_err().to_string();
+        assert!(
+            error.contains(&format!("notify.webhook[1].{name}")) && error.contains(words),
+            "{error}"
+        );
+    }
+}
+
+#[test]
+fn barbican_keeps_the_passwords_of_bmcs_and_never_keystones_own() {
+    let cloud = "[openstack]\nauth_url = \"https://k\"\nusername = \"u\"\nproject = \"p\"\n";
+    let host = "[[host]]\nname = \"cmp-1\"\n[[host.fence]]\nkind = \"agent\"\nprogram = \"fence_ipmilan\"\n";
+    let given =
+        |cloud: &str, fence: &str| parse(&format!("allow_inline_secrets = true\n{cloud}{host}{fence}"));
+    let named = format!("{cloud}password = \"x\"\n");
+    let config = given(&named, "password_barbican = \"name:bmc-cmp-1\"\n").unwrap();
+    let method = &config.fence_methods(&"cmp-1".parse().unwrap())[0];
+    assert!(matches!(method.password(), Some(SecretSource::Barbican(_))));
+    for (cloud, fence, words) in [
+        (
+            format!("{cloud}password_barbican = \"name:x\"\n"),
+            "",
+            "password_barbican",
+        ),
+        (
+            named.clone(),
+            "password_barbican = \"bmc\"\n",
+            "names no secret of barbican's",
+        ),
+        (
+            named.clone(),
+            "password_barbican = \"name:a\"\npassword = \"b\"\n",
+            "given more than once",
+        ),
+        (
+            String::new(),
+            "password_barbican = \"name:a\"\n",
+            "there is no cloud to ask",
+        ),
+    ] {
+        let error = given(&cloud, fence).unwrap_err().to_string();
+        assert!(error.contains(words), "{error}");
+    }
 }
 
 #[test]

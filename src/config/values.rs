@@ -60,6 +60,40 @@ impl Resolver<'_> {
         Ok(Some(SecretSource::Credential(name.clone())))
     }
 
+    /// The same, or a fourth way: in barbican. Never for the account that barbican is asked with.
+    pub(super) fn secret_or_barbican(
+        &self,
+        key: &str,
+        inline: Option<&InlineSecret>,
+        file: Option<&PathBuf>,
+        credential: Option<&String>,
+        barbican: Option<&String>,
+    ) -> Result<Option<SecretSource>, ConfigError> {
+        let local = self.secret(key, inline, file, credential)?;
+        let Some(text) = barbican else { return Ok(local) };
+        if local.is_some() {
+            return Err(self.place.refuse(
+                key,
+                "given more than once",
+                format!("keep one of {key}_barbican, {key}_file and {key}_credential"),
+            ));
+        }
+        let key = format!("{key}_barbican");
+        match text.parse() {
+            Ok(of) if self.has_cloud => Ok(Some(SecretSource::Barbican(of))),
+            Ok(_) => Err(self.place.refuse(
+                &key,
+                "there is no cloud to ask",
+                "add a table [openstack], or keep the secret in a file",
+            )),
+            Err(()) => Err(self.place.refuse(
+                &key,
+                format!("\"{text}\" names no secret of barbican's"),
+                "write its id, its address (https://../v1/secrets/ID), or name: and its name",
+            )),
+        }
+    }
+
     pub(super) fn required_secret(
         &self,
         key: &str,

@@ -2,8 +2,9 @@
 
 use std::sync::{Arc, Mutex};
 
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
+use tokio::net::TcpListener;
+use tokio_rustls::TlsAcceptor;
 
 /// One request as it came in.
 #[derive(Debug, Clone)]
@@ -33,6 +34,8 @@ pub(crate) enum Answer {
     Close,
     /// Nothing, for ever.
     Hang,
+    /// This status, and a body without an end.
+    Endless(u16),
 }
 
 /// A body with a status.
@@ -62,6 +65,37 @@ impl Server {
         Self { url, seen }
     }
 
+    /// The same with TLS, by a certificate for `localhost` that is its own authority; as PEM.
+    pub(crate) async fn start_tls(
+        script: impl Fn(&Request) -> Answer + Send + Sync + 'static,
+    ) -> (Self, String) {
+        let own = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap();
+        let key = rustls::pki_types::PrivateKeyDer::try_from(own.signing_key.serialize_der()).unwrap();
+        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let tls = rustls::ServerConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_no_client_auth()
+            .with_single_cert(vec![own.cert.der().clone()], key)
+            .unwrap();
+        let acceptor = TlsAcceptor::from(Arc::new(tls));
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("https://localhost:{}", listener.local_addr().unwrap().port());
+        let seen = Arc::new(Mutex::new(Vec::new()));
+        let (script, log) = (Arc::new(script), Arc::clone(&seen));
+        tokio::spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                let (script, log, acceptor) = (Arc::clone(&script), Arc::clone(&log), acceptor.clone());
+                tokio::spawn(async move {
+                    if let Ok(stream) = acceptor.accept(stream).await {
+                        serve(stream, &*script, &log).await;
+                    }
+                });
+            }
+        });
+        (Self { url, seen }, own.cert.pem())
+    }
+
     /// The requests so far, as "METHOD path".
     pub(crate) fn seen(&self) -> Vec<String> {
         let seen = self.seen.lock().unwrap();
@@ -85,7 +119,7 @@ impl Server {
 }
 
 async fn serve(
-    mut stream: TcpStream,
+    mut stream: impl AsyncRead + AsyncWrite + Unpin,
     script: &(dyn Fn(&Request) -> Answer + Sync),
     log: &Mutex<Vec<Request>>,
 ) {
@@ -125,6 +159,11 @@ async fn serve(
     match script(&request) {
         Answer::Close => {}
         Answer::Hang => std::future::pending().await,
+        Answer::Endless(status) => {
+            let head = format!("HTTP/1.1 {status} x\r\nContent-Length: 99999999999\r\n\r\n");
+            let _ = stream.write_all(head.as_bytes()).await;
+            while stream.write_all(&[b'x'; 65536]).await.is_ok() {}
+        }
         Answer::Http(status, headers, body) => {
             let mut text = format!(
                 "HTTP/1.1 {status} x\r\nContent-Length: {}\r\nConnection: close\r\n",
@@ -136,6 +175,7 @@ async fn serve(
             text.push_str("\r\n");
             let _ = stream.write_all(text.as_bytes()).await;
             let _ = stream.write_all(body.as_bytes()).await;
+            let _ = stream.shutdown().await;
         }
     }
 }

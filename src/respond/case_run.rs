@@ -165,7 +165,6 @@ impl Respond {
         self.store
             .stop_case(lease, &state, &[event.queued()], now)
             .await?;
-        event.say();
         Ok(())
     }
 
@@ -190,7 +189,6 @@ impl Respond {
         self.store
             .close_case(lease, &outcome, &[event.queued()], now)
             .await?;
-        event.say();
         Ok(())
     }
 }

@@ -2,27 +2,18 @@
 //!
 //! The shape is documented in `docs/notifications.md`, whose example a test reads.
 
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
 
 use crate::clock::Timestamp;
-use crate::ids::{CaseId, HostName, RoundId};
-use crate::store::NewNotification;
+use crate::config::Severity;
+use crate::ids::{CaseId, HostName, RoundId, Sha256Digest};
+use crate::store::{NewNotification, Quiet};
 
 use super::decide::News;
 use super::guard;
 use super::journal::json;
-
-/// How soon a person should look.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Severity {
-    /// For the record.
-    Info,
-    /// In working hours.
-    Warning,
-    /// Now.
-    Critical,
-}
 
 /// One event, as it is posted.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -122,7 +113,31 @@ impl Kind {
         }
     }
 
-    fn severity(self) -> Severity {
+    /// For how long the same is not told again, where steps and rounds that look again would tell it each time.
+    fn quiet(self) -> Option<Duration> {
+        let minutes = match self {
+            Self::Drift | Self::ClockJumped => 10,
+            Self::TamperingSuspected | Self::StrayHost | Self::DaemonCutOff => 60,
+            Self::HostCondemned
+            | Self::HostIndeterminate
+            | Self::HostWarning
+            | Self::HostRecovered
+            | Self::CaseOpened
+            | Self::CaseHeld
+            | Self::CaseStuck
+            | Self::CaseClosed
+            | Self::HostFenced
+            | Self::HostEvacuated
+            | Self::CaseReleased
+            | Self::HostSilent
+            | Self::GroupHeld
+            | Self::Paused
+            | Self::Resumed => return None,
+        };
+        Some(Duration::from_secs(60 * minutes))
+    }
+
+    pub(super) fn severity(self) -> Severity {
         match self {
             Self::HostRecovered
             | Self::CaseClosed
@@ -249,7 +264,8 @@ impl Event {
         }
     }
 
-    /// About a case. What happens once in a case (`opened`, `closed`) is told once; the rest once for each time.
+    /// About a case. What happens once in a case (`opened`, `closed`) is told once; the rest once for each time, or not
+    /// again for a while where it would repeat itself.
     pub fn case(event: Kind, case: &CaseId, host: &HostName, summary: String, at: Timestamp) -> Self {
         let show = format!("`lazaret quarantine show {case}`");
         let (once, remedy) = match event {
@@ -266,11 +282,11 @@ impl Event {
                 ),
             ),
             Kind::TamperingSuspected => (
-                true,
+                false,
                 format!("take {host} off the network by other means and look at its BMC; see {show}"),
             ),
             Kind::StrayHost => (
-                true,
+                false,
                 "see that Masakari's add_reserved_host_to_aggregate does not name the quarantine aggregate"
                     .to_owned(),
             ),
@@ -316,27 +332,47 @@ impl Event {
         }
     }
 
-    /// As it is queued. It is said in the log at the same time, once it is stored.
+    /// As it is queued. The daemon says it in its log as well, as the first of its receivers.
     pub fn queued(&self) -> NewNotification {
         NewNotification {
             key: self.id.clone(),
             kind: self.event.as_str().to_owned(),
             payload: json(self),
+            quiet: self.event.quiet().map(|within| Quiet {
+                topic: self.topic(),
+                within,
+            }),
         }
     }
 
-    /// Says it in the log.
-    pub fn say(&self) {
+    /// What it is about, whatever the times in its words: two of one topic tell the same.
+    fn topic(&self) -> String {
+        let words: String = self.summary.chars().filter(|c| !c.is_ascii_digit()).collect();
+        let about = [
+            self.case.as_ref().map_or("", CaseId::as_str),
+            self.host.as_ref().map_or("", HostName::as_str),
+            &words,
+        ];
+        let digest = Sha256Digest::of(about.join("\n").as_bytes());
+        format!("{} {digest}", self.event.as_str())
+    }
+
+    /// A line of the daemon's log.
+    pub(super) fn say(&self) {
         let case = self.case.as_ref().map_or("", CaseId::as_str);
         let host = self.host.as_ref().map_or("", HostName::as_str);
-        let Self { summary, remedy, .. } = self;
+        let (id, remedy) = (&self.id, &self.remedy);
+        // Names of instances and paths are in it: no line of the log is anybody else's.
+        let summary = self.summary.replace(char::is_control, " ");
         match self.severity {
-            Severity::Info => tracing::info!(event = self.event.as_str(), host, case, remedy, "{summary}"),
+            Severity::Info => {
+                tracing::info!(event = self.event.as_str(), id, host, case, remedy, "{summary}")
+            }
             Severity::Warning => {
-                tracing::warn!(event = self.event.as_str(), host, case, remedy, "{summary}")
+                tracing::warn!(event = self.event.as_str(), id, host, case, remedy, "{summary}")
             }
             Severity::Critical => {
-                tracing::error!(event = self.event.as_str(), host, case, remedy, "{summary}")
+                tracing::error!(event = self.event.as_str(), id, host, case, remedy, "{summary}")
             }
         }
     }

@@ -104,9 +104,6 @@ impl Respond {
             }
             Err(error) => return Err(error),
         }
-        for event in &events {
-            event.say();
-        }
         if recording.case.is_some() {
             self.opened.notify_one();
         }

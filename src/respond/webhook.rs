@@ -1,22 +1,31 @@
-//! Delivers queued notifications to the configured webhook, signed, at least once.
+//! Tells people: each notification to the daemon's log, and signed to each webhook that wants it, at least once.
+//!
+//! Each receiver has its own queue in the store and its own task, so that one that is down or slow delays no other.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use aws_lc_rs::hmac;
-use reqwest::Client;
+use reqwest::header::{HeaderMap, RETRY_AFTER};
+use reqwest::{Client, StatusCode};
+use tokio::task::JoinSet;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::clock::Timestamp;
-use crate::config::Webhook;
-use crate::store::Notification;
+use crate::config::{JOURNAL, Severity, Webhook};
+use crate::secrets::Secrets;
+use crate::store::{Failure, Notification, StoreError};
+use crate::transport::reason;
 
 use super::Respond;
+use super::notify::Event;
 
-/// How often the outbox is looked into.
+/// How often the store is looked into.
 const LOOK: Duration = Duration::from_secs(1);
 
-/// Notifications taken at once.
-const AT_ONCE: u32 = 16;
+/// Notifications handed out at once.
+const AT_ONCE: u32 = 100;
 
 /// A receiver that takes longer has not received.
 const TIMEOUT: Duration = Duration::from_secs(10);
@@ -24,99 +33,269 @@ const TIMEOUT: Duration = Duration::from_secs(10);
 /// Nobody else takes a notification while this one is being delivered.
 const HOLD: Duration = Duration::from_secs(300);
 
-impl Respond {
-    /// Posts notifications as they come, until `stop`. Without a webhook they stay in the log and in the store.
-    pub async fn deliver(&self, webhook: Option<&Webhook>, stop: CancellationToken) {
-        let Some(webhook) = webhook else {
-            stop.cancelled().await;
-            return;
-        };
-        let client = Client::builder()
+/// How long it is kept who was told what, and how often the older is deleted.
+const KEPT: Duration = Duration::from_secs(90 * 86_400);
+const SWEEP: Duration = Duration::from_secs(3600);
+const SWEEP_ROWS: u32 = 1000;
+
+/// A webhook, ready for use.
+#[derive(Debug, Clone)]
+pub struct Receiver {
+    webhook: Webhook,
+    client: Client,
+    secrets: Secrets,
+    /// What takes longer has not arrived.
+    timeout: Duration,
+}
+
+/// Why an attempt failed.
+enum Missed {
+    /// Nothing came back: the receiver is down, too slow, or not whom it should be.
+    Unreachable(String),
+    /// It answered something else than yes, or nothing could be sent to it at all.
+    Refused(Failure),
+}
+
+impl Receiver {
+    /// Sets the client up; nothing is sent yet. `authorities` are trusted instead of the system's, as PEM.
+    pub fn new(webhook: Webhook, authorities: Option<&[u8]>, secrets: Secrets) -> Result<Self, String> {
+        let mut client = Client::builder()
             .user_agent(concat!("lazaret/", env!("CARGO_PKG_VERSION")))
-            .timeout(TIMEOUT)
             // The signature is for the configured receiver only.
             .redirect(reqwest::redirect::Policy::none())
-            .build();
-        let client = match client {
-            Ok(client) => client,
-            Err(error) => {
-                tracing::error!(%error, "cannot set up the webhook's client; notifications stay in the store");
-                stop.cancelled().await;
-                return;
-            }
+            // Answers are not read to their end, so connections are not used again.
+            .pool_max_idle_per_host(0);
+        if let Some(pem) = authorities {
+            let certificates = reqwest::Certificate::from_pem_bundle(pem).map_err(reason)?;
+            client = client.tls_certs_only(certificates);
+        }
+        Ok(Self {
+            client: client.build().map_err(reason)?,
+            webhook,
+            secrets,
+            timeout: TIMEOUT,
+        })
+    }
+
+    /// Its name in the configuration.
+    pub fn name(&self) -> &str {
+        &self.webhook.name
+    }
+
+    /// Whether it is told of this. What cannot be read any more is told to everybody.
+    fn wants(&self, notification: &Notification) -> bool {
+        let severity = match notification.payload.read::<Event>() {
+            Ok(event) => event.severity,
+            Err(_) => Severity::Critical,
         };
+        self.webhook.wants(&notification.kind, severity)
+    }
+
+    async fn post(&self, notification: &Notification, now: Timestamp) -> Result<(), Missed> {
+        let body = notification.payload.as_str().to_owned();
+        let time = now.unix_seconds().to_string();
+        let mut request = self
+            .client
+            .post(self.webhook.url.clone())
+            .timeout(self.timeout)
+            .header("content-type", "application/json")
+            .header("x-lazaret-event", &notification.kind)
+            .header("x-lazaret-id", &notification.key)
+            .header("x-lazaret-timestamp", &time);
+        if let Some(source) = &self.webhook.secret {
+            let secret = self.secrets.read(source).await.map_err(|error| {
+                // Never unsigned where a signature is configured.
+                Missed::Refused(Failure {
+                    why: error.to_string(),
+                    ..Failure::default()
+                })
+            })?;
+            let signed = signature(secret.expose().as_bytes(), &time, &body);
+            request = request.header("x-lazaret-signature", signed);
+        }
+        // The error's address may hold a token of the receiver's: it is left out. The answer's body is never read.
+        let answer = request
+            .body(body)
+            .send()
+            .await
+            .map_err(|error| Missed::Unreachable(reason(error)))?;
+        refusal(answer.status(), answer.headers()).map_or(Ok(()), |failure| Err(Missed::Refused(failure)))
+    }
+}
+
+/// What an answer means. Only 410 says that it is for good: a wrong 404 or 401 while a receiver is being set up must
+/// not cost anybody a page.
+fn refusal(status: StatusCode, headers: &HeaderMap) -> Option<Failure> {
+    let advice = match status {
+        status if status.is_success() => return None,
+        status if status.is_redirection() => {
+            "; redirects are not followed: configure the address it leads to"
+        }
+        StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => "; see its token or signing secret",
+        StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED => "; see its address",
+        StatusCode::GONE => ": it wants no more, and this one is not tried again",
+        _ => "",
+    };
+    let after = headers
+        .get(RETRY_AFTER)
+        .and_then(|value| value.to_str().ok()?.trim().parse().ok())
+        .map(Duration::from_secs);
+    Some(Failure {
+        why: format!("the receiver answered {status}{advice}"),
+        after,
+        for_good: status == StatusCode::GONE,
+    })
+}
+
+impl Respond {
+    /// Tells people as things happen, until `stop`: always in the log, and each receiver what it wants.
+    pub async fn deliver(self: Arc<Self>, receivers: Vec<Receiver>, stop: CancellationToken) {
+        let mut known: Vec<String> = receivers
+            .iter()
+            .map(|receiver| receiver.name().to_owned())
+            .collect();
+        known.push(JOURNAL.to_owned());
+        match self.store.abandon_strangers(&known, self.clock.now()).await {
+            Ok(0) => {}
+            Ok(count) => tracing::error!(
+                count,
+                "notifications waited for webhooks that are no longer configured; `lazaret notifications --dead`"
+            ),
+            Err(error) => tracing::error!(%error, "cannot write the store"),
+        }
+        let mut tasks = JoinSet::new();
+        for receiver in receivers.clone() {
+            let (respond, stop) = (Arc::clone(&self), stop.clone());
+            tasks.spawn(async move { respond.attend(&receiver, &stop).await });
+        }
+        let mut swept: Option<Instant> = None;
         loop {
-            if let Err(error) = self.deliver_due(&client, webhook).await {
-                tracing::error!(%error, "cannot read or write the outbox");
+            let over = stop.is_cancelled();
+            if let Err(error) = self.hand_out(&receivers).await {
+                tracing::error!(%error, "cannot read or write the notifications");
+            }
+            if over {
+                break;
+            }
+            if swept.is_none_or(|at| at.elapsed() >= SWEEP) {
+                swept = Some(Instant::now());
+                let before = self.clock.now().minus(KEPT);
+                if let Err(error) = self.store.purge_notifications(before, SWEEP_ROWS).await {
+                    tracing::error!(%error, "cannot delete old notifications");
+                }
             }
             tokio::select! {
-                () = stop.cancelled() => return,
+                () = stop.cancelled() => {}
+                () = tokio::time::sleep(LOOK) => {}
+            }
+        }
+        tasks.join_all().await;
+    }
+
+    /// Hands out what is new, and says it in the log.
+    async fn hand_out(&self, receivers: &[Receiver]) -> Result<(), StoreError> {
+        let choose = |notification: &Notification| {
+            let wanted = receivers.iter().filter(|receiver| receiver.wants(notification));
+            let mut names: Vec<String> = wanted.map(|receiver| receiver.name().to_owned()).collect();
+            names.push(JOURNAL.to_owned());
+            names
+        };
+        while self.store.hand_out(self.clock.now(), AT_ONCE, choose).await? > 0 {}
+        loop {
+            let now = self.clock.now();
+            let taken = self.store.take_deliveries(JOURNAL, now, AT_ONCE, HOLD).await?;
+            if taken.is_empty() {
+                return Ok(());
+            }
+            for notification in taken {
+                match notification.payload.read::<Event>() {
+                    Ok(event) => event.say(),
+                    Err(_) => tracing::warn!(
+                        event = notification.kind,
+                        id = notification.key,
+                        payload = notification.payload.as_str(),
+                        "a notification of another version"
+                    ),
+                }
+                self.store.delivered(&notification.key, JOURNAL, now).await?;
+            }
+        }
+    }
+
+    /// Delivers to one receiver as its notifications come, until `stop`.
+    async fn attend(&self, receiver: &Receiver, stop: &CancellationToken) {
+        let mut was_down = false;
+        while !stop.is_cancelled() {
+            if let Err(error) = self.deliver_due(receiver, &mut was_down, stop).await {
+                tracing::error!(%error, receiver = receiver.name(), "cannot read or write the notifications");
+            }
+            tokio::select! {
+                () = stop.cancelled() => {}
                 () = tokio::time::sleep(LOOK) => {}
             }
         }
     }
 
-    /// One look into the outbox.
-    async fn deliver_due(&self, client: &Client, webhook: &Webhook) -> Result<(), crate::store::StoreError> {
-        for notification in self
-            .store
-            .take_notifications(self.clock.now(), AT_ONCE, HOLD)
-            .await?
-        {
-            let posted = post(client, webhook, &notification, self.clock.now()).await;
-            let now = self.clock.now();
-            match posted {
-                Ok(()) => self.store.delivered(&notification.key, now).await?,
-                Err(error) => {
-                    let again = self.store.undelivered(&notification.key, &error, now).await?;
-                    let key = &notification.key;
-                    if again {
-                        tracing::warn!(
-                            key,
-                            error,
-                            attempt = notification.attempt,
-                            "notification not delivered"
-                        );
-                    } else {
-                        tracing::error!(key, error, "notification given up; it stays in the store");
+    /// Delivers what is due to one receiver, one after the other, until nothing is or it does not answer.
+    async fn deliver_due(
+        &self,
+        receiver: &Receiver,
+        was_down: &mut bool,
+        stop: &CancellationToken,
+    ) -> Result<(), StoreError> {
+        let name = receiver.name();
+        while !stop.is_cancelled() {
+            let taken = self
+                .store
+                .take_deliveries(name, self.clock.now(), 1, HOLD)
+                .await?;
+            let Some(notification) = taken.first() else {
+                return Ok(());
+            };
+            let posted = Box::pin(receiver.post(notification, self.clock.now())).await;
+            let (key, now) = (&notification.key, self.clock.now());
+            let (failure, down) = match posted {
+                Ok(()) => {
+                    self.store.delivered(key, name, now).await?;
+                    if std::mem::take(was_down) {
+                        self.store.hasten(name, now).await?;
                     }
+                    continue;
                 }
+                Err(Missed::Refused(failure)) => (failure, false),
+                Err(Missed::Unreachable(why)) => {
+                    let failure = Failure {
+                        why,
+                        ..Failure::default()
+                    };
+                    (failure, true)
+                }
+            };
+            let again = self.store.undelivered(key, name, &failure, now).await?;
+            let (error, attempt) = (&failure.why, notification.attempt);
+            if again {
+                tracing::warn!(
+                    receiver = name,
+                    id = key,
+                    error,
+                    attempt,
+                    "notification not delivered"
+                );
+            } else {
+                tracing::error!(
+                    receiver = name,
+                    id = key,
+                    error,
+                    attempt,
+                    "notification given up; `lazaret notifications --dead` lists it"
+                );
+            }
+            if down {
+                *was_down = true;
+                return Ok(());
             }
         }
         Ok(())
-    }
-}
-
-async fn post(
-    client: &Client,
-    webhook: &Webhook,
-    notification: &Notification,
-    now: Timestamp,
-) -> Result<(), String> {
-    let body = notification.payload.as_str().to_owned();
-    let time = now.as_millis().div_euclid(1000).to_string();
-    let mut request = client
-        .post(webhook.url.clone())
-        .header("content-type", "application/json")
-        .header("x-lazaret-event", &notification.kind)
-        .header("x-lazaret-id", &notification.key)
-        .header("x-lazaret-timestamp", &time);
-    if let Some(source) = &webhook.secret {
-        let secret = source.read().map_err(|error| error.to_string())?;
-        request = request.header(
-            "x-lazaret-signature",
-            signature(secret.expose().as_bytes(), &time, &body),
-        );
-    }
-    // The error's address may hold a token of the receiver's: it is left out.
-    let answer = request
-        .body(body)
-        .send()
-        .await
-        .map_err(|error| error.without_url().to_string())?;
-    match answer.status() {
-        status if status.is_success() => Ok(()),
-        status => Err(format!("the receiver answered {status}")),
     }
 }
 
@@ -132,97 +311,4 @@ pub fn signature(secret: &[u8], timestamp: &str, body: &str) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::collections::BTreeMap;
-    use std::sync::Arc;
-    use std::sync::atomic::{AtomicUsize, Ordering};
-
-    use crate::clock::{Clock as _, ManualClock};
-    use crate::config::FenceTimes;
-    use crate::config::secret::{Secret, SecretSource};
-    use crate::openstack::scripted::{Server, answer};
-    use crate::respond::Fencing;
-    use crate::respond::notify::{Event, Kind};
-    use crate::respond::tests::response;
-    use crate::store::Store;
-
-    use super::*;
-
-    #[test]
-    fn the_signature_is_hmac_sha256_over_time_and_body() {
-        // printf '1795243380.{}' | openssl dgst -sha256 -hmac Jefe
-        assert_eq!(
-            signature(b"Jefe", "1795243380", "{}"),
-            "sha256=03bb9a611f43961aef5f773f02ee47fdbec7e221e9a6ab08a604bf52ae6116ba"
-        );
-        assert_ne!(
-            signature(b"Jefe", "1795243381", "{}"),
-            signature(b"Jefe", "1795243380", "{}")
-        );
-    }
-
-    #[tokio::test]
-    async fn a_notification_is_posted_signed_until_the_receiver_takes_it() {
-        let directory = tempfile::tempdir().unwrap();
-        let store = Store::open(&directory.path().join("lazaret.db")).await.unwrap();
-        let tried = Arc::new(AtomicUsize::new(0));
-        let seen = Arc::clone(&tried);
-        let server = Server::start(move |_| {
-            answer(
-                if seen.fetch_add(1, Ordering::SeqCst) == 0 {
-                    503
-                } else {
-                    204
-                },
-                "",
-            )
-        })
-        .await;
-        let clock = Arc::new(ManualClock::new(Timestamp::from_millis(1_795_243_380_000)));
-        let times = FenceTimes {
-            off_polls: 1,
-            off_poll_interval: Duration::ZERO,
-            off_deadline: Duration::ZERO,
-            heartbeat_silence: Duration::ZERO,
-        };
-        let fencing = Fencing::new(BTreeMap::new(), &times);
-        let respond = Respond::new(
-            store.clone(),
-            None,
-            response(),
-            fencing,
-            clock.clone(),
-            "a".into(),
-        );
-        let webhook = Webhook {
-            url: server.url.parse().unwrap(),
-            secret: Some(SecretSource::Inline(Secret::new("Jefe".into()))),
-        };
-        let (case, host) = ("q-20261121-7f3a2c".parse().unwrap(), "cmp-1".parse().unwrap());
-        let event = Event::case(Kind::CaseOpened, &case, &host, "words".into(), clock.now());
-        store.enqueue(&event.queued(), clock.now()).await.unwrap();
-        store.enqueue(&event.queued(), clock.now()).await.unwrap();
-
-        let client = Client::new();
-        respond.deliver_due(&client, &webhook).await.unwrap();
-        assert_eq!(tried.load(Ordering::SeqCst), 1, "queued twice, sent once");
-        clock.advance(Duration::from_secs(7200));
-        respond.deliver_due(&client, &webhook).await.unwrap();
-        clock.advance(Duration::from_secs(7200));
-        respond.deliver_due(&client, &webhook).await.unwrap();
-        assert_eq!(
-            tried.load(Ordering::SeqCst),
-            2,
-            "tried again once, then it had arrived"
-        );
-
-        let request = server.last();
-        let time = request.header("x-lazaret-timestamp").unwrap();
-        assert_eq!(
-            request.header("x-lazaret-signature").unwrap(),
-            signature(b"Jefe", time, &request.body)
-        );
-        assert_eq!(request.header("x-lazaret-id").unwrap(), event.id);
-        assert_eq!(serde_json::from_str::<Event>(&request.body).unwrap(), event);
-    }
-}
+mod tests;

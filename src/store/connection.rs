@@ -30,6 +30,11 @@ pub const MIGRATIONS: &[(i64, &str, &str)] = &[
         "case_kinds",
         include_str!("../../migrations/0003_case_kinds.sql"),
     ),
+    (
+        6,
+        "deliveries",
+        include_str!("../../migrations/0006_deliveries.sql"),
+    ),
 ];
 
 /// How long one writer waits for another, in this process or any other.

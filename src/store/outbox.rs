@@ -1,4 +1,4 @@
-//! Notifications on their way: queued in the transaction that they tell about, delivered at least once.
+//! What people are told: queued in the transaction that it tells about, once for each event.
 
 use std::time::Duration;
 
@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::columns::{Columns, each};
 use super::connection::{Attempt, Write, statement};
-use super::{Json, Store, StoreError, sql};
+use super::{Delivery, Json, Store, StoreError, deliveries, sql};
 use crate::clock::Timestamp;
 
 /// A notification to be sent.
@@ -18,9 +18,20 @@ pub struct NewNotification {
     pub kind: String,
     /// What is sent.
     pub payload: Json,
+    /// What it is about, where the same may happen again and is not told again at once.
+    pub quiet: Option<Quiet>,
 }
 
-/// A notification taken for delivery.
+/// Nothing more is told about a topic for a while.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Quiet {
+    /// What it is about.
+    pub topic: String,
+    /// For how long after it was told.
+    pub within: Duration,
+}
+
+/// A notification as it is recorded.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Notification {
     /// Names the event; the receiver can drop what it has seen.
@@ -31,148 +42,114 @@ pub struct Notification {
     pub payload: Json,
     /// When it was queued.
     pub created_at: Timestamp,
-    /// Which attempt this is, from 1.
+    /// Which attempt this is, from 1, where it was taken for delivery.
     pub attempt: i64,
 }
 
-/// After this many attempts a notification is put aside.
-const MOST_ATTEMPTS: i64 = 12;
-
-/// The pause after the first failed attempt; it doubles each time ..
-const FIRST_PAUSE: Duration = Duration::from_secs(5);
-
-/// .. up to this. One that is to wait longer was put off by a clock that was ahead, and is due.
-const LONGEST_PAUSE: Duration = Duration::from_secs(3600);
-
 impl Store {
-    /// Queues a notification that belongs to no other write.
-    pub async fn enqueue(&self, notification: &NewNotification, now: Timestamp) -> Result<(), StoreError> {
+    /// Queues a notification that belongs to no other write. Returns whether it is new.
+    pub async fn enqueue(&self, notification: &NewNotification, now: Timestamp) -> Result<bool, StoreError> {
         let mut write = self
             .write(Attempt::new("queueing the notification", &notification.key))
             .await?;
-        queue(&mut write, notification, now).await?;
-        write.commit().await
+        let new = queue(&mut write, notification, now).await?;
+        write.commit().await?;
+        Ok(new)
     }
 
-    /// Takes notifications that are due, oldest first; nobody else gets them for `hold`.
-    pub async fn take_notifications(
+    /// Hands what is new to the receivers that `choose` names. Returns how many notifications there were.
+    pub async fn hand_out(
         &self,
         now: Timestamp,
         limit: u32,
-        hold: Duration,
-    ) -> Result<Vec<Notification>, StoreError> {
-        let mut write = self.write(Attempt::new("taking", "notifications")).await?;
+        choose: impl Fn(&Notification) -> Vec<String>,
+    ) -> Result<usize, StoreError> {
+        let mut write = self.write(Attempt::new("handing out", "notifications")).await?;
         let rows = write
-            .rows(
-                statement(sql::OUTBOX_DUE)
-                    .bind(now.as_millis())
-                    .bind(now.plus(LONGEST_PAUSE).as_millis())
-                    .bind(i64::from(limit)),
-            )
+            .rows(statement(sql::OUTBOX_NEW).bind(i64::from(limit)))
             .await?;
-        let mut taken = Vec::with_capacity(rows.len());
-        for mut notification in each(&rows, &write.attempt, notification_of)? {
-            let take = statement(sql::OUTBOX_TAKE)
-                .bind(now.plus(hold).as_millis())
-                .bind(notification.key.clone())
-                .bind(now.as_millis())
-                .bind(now.plus(LONGEST_PAUSE).as_millis());
-            if write.run(take).await? > 0 {
-                notification.attempt += 1;
-                taken.push(notification);
+        let new = each(&rows, &write.attempt, notification_of)?;
+        for notification in &new {
+            for receiver in choose(notification) {
+                let insert = statement(sql::DELIVERY_INSERT)
+                    .bind(notification.key.clone())
+                    .bind(receiver)
+                    .bind(now.as_millis());
+                write.run(insert).await?;
             }
+            write
+                .run(statement(sql::OUTBOX_HANDED).bind(notification.key.clone()))
+                .await?;
         }
         write.commit().await?;
-        Ok(taken)
+        Ok(new.len())
     }
 
-    /// The notification has arrived.
-    pub async fn delivered(&self, key: &str, now: Timestamp) -> Result<(), StoreError> {
-        let mut write = self
-            .write(Attempt::new("marking as delivered the notification", key))
-            .await?;
-        write
-            .run(
-                statement(sql::OUTBOX_DELIVERED)
-                    .bind(now.as_millis())
-                    .bind(key.to_owned()),
-            )
-            .await?;
-        write.commit().await
-    }
-
-    /// The attempt failed: tried again later and later, and after twelve attempts put aside as dead.
-    /// Returns whether it will be tried again.
-    pub async fn undelivered(&self, key: &str, error: &str, now: Timestamp) -> Result<bool, StoreError> {
-        let mut write = self
-            .write(Attempt::new("putting off the notification", key))
-            .await?;
-        let row = write
-            .row(statement(sql::OUTBOX_ATTEMPTS).bind(key.to_owned()))
-            .await?;
-        let Some(row) = row else { return Ok(false) };
-        let attempts = Columns {
-            row: &row,
-            attempt: &write.attempt,
+    /// The latest notifications, newest first, each with its deliveries.
+    pub async fn notifications(&self, limit: u32) -> Result<Vec<(Notification, Vec<Delivery>)>, StoreError> {
+        let attempt = Attempt::new("listing", "notifications");
+        let query = statement(sql::OUTBOX_LATEST).bind(i64::from(limit));
+        let mut all = Vec::new();
+        for notification in self.list(attempt, query, notification_of).await? {
+            let attempt = Attempt::new("listing the deliveries of", &notification.key);
+            let query = statement(sql::DELIVERIES_OF).bind(notification.key.clone());
+            let ways = self.list(attempt, query, deliveries::delivery_of).await?;
+            all.push((notification, ways));
         }
-        .int("attempts")?;
-        let again = attempts < MOST_ATTEMPTS;
-        let update = if again {
-            statement(sql::OUTBOX_AGAIN).bind(now.plus(pause_after(attempts)).as_millis())
-        } else {
-            statement(sql::OUTBOX_GIVE_UP).bind(now.as_millis())
-        };
-        write
-            .run(update.bind(error.to_owned()).bind(key.to_owned()))
-            .await?;
-        write.commit().await?;
-        Ok(again)
+        Ok(all)
     }
 
-    /// Notifications that were given up, each with its last error.
-    pub async fn dead_notifications(&self) -> Result<Vec<(Notification, String)>, StoreError> {
-        self.list(
-            Attempt::new("listing", "undelivered notifications"),
-            statement(sql::OUTBOX_DEAD),
-            |row| {
-                Ok((
-                    notification_of(row)?,
-                    row.raw::<Option<String>>("last_error")?.unwrap_or_default(),
-                ))
-            },
-        )
-        .await
+    /// Deletes notifications from before then, with their deliveries; how many.
+    pub async fn purge_notifications(&self, before: Timestamp, limit: u32) -> Result<u64, StoreError> {
+        let mut write = self.write(Attempt::new("deleting", "old notifications")).await?;
+        let old = statement(sql::OUTBOX_OLD)
+            .bind(before.as_millis())
+            .bind(i64::from(limit));
+        let rows = write.rows(old).await?;
+        let mut deleted = 0;
+        for key in each(&rows, &write.attempt, |row| row.text("event"))? {
+            write
+                .run(statement(sql::DELIVERIES_DELETE).bind(key.clone()))
+                .await?;
+            deleted += write.run(statement(sql::OUTBOX_DELETE).bind(key)).await?;
+        }
+        write.commit().await?;
+        Ok(deleted)
     }
 }
 
-/// Queues within a running transaction; an event that was queued once is left as it is.
+/// Queues within a running transaction. An event that was queued once is left as it is, and so is one whose topic is to
+/// be quiet. Returns whether it is new.
 pub(super) async fn queue(
     write: &mut Write,
     notification: &NewNotification,
     now: Timestamp,
-) -> Result<(), StoreError> {
-    if write
-        .row(statement(sql::OUTBOX_HAS).bind(notification.key.clone()))
-        .await?
-        .is_some()
-    {
-        return Ok(());
+) -> Result<bool, StoreError> {
+    let known = statement(sql::OUTBOX_HAS).bind(notification.key.clone());
+    if write.row(known).await?.is_some() {
+        return Ok(false);
+    }
+    if let Some(quiet) = &notification.quiet {
+        // What was told by a clock that was ahead keeps nothing quiet.
+        let told = statement(sql::OUTBOX_TOLD)
+            .bind(quiet.topic.clone())
+            .bind(now.minus(quiet.within).as_millis())
+            .bind(now.as_millis());
+        if write.row(told).await?.is_some() {
+            return Ok(false);
+        }
     }
     let insert = statement(sql::OUTBOX_INSERT)
         .bind(notification.key.clone())
         .bind(notification.kind.clone())
         .bind(notification.payload.as_str().to_owned())
-        .bind(now.as_millis())
+        .bind(notification.quiet.as_ref().map(|quiet| quiet.topic.clone()))
         .bind(now.as_millis());
-    write.run(insert).await.map(|_| ())
+    write.run(insert).await?;
+    Ok(true)
 }
 
-fn pause_after(attempts: i64) -> Duration {
-    let doublings = u32::try_from(attempts.saturating_sub(1).clamp(0, 16)).unwrap_or(16);
-    FIRST_PAUSE.saturating_mul(1 << doublings).min(LONGEST_PAUSE)
-}
-
-fn notification_of(row: &Columns<'_>) -> Result<Notification, StoreError> {
+pub(super) fn notification_of(row: &Columns<'_>) -> Result<Notification, StoreError> {
     Ok(Notification {
         key: row.text("event")?,
         kind: row.text("kind")?,

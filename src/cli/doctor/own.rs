@@ -73,7 +73,7 @@ pub async fn database(config: &Arc<Config>, report: &mut Report) -> Vec<Host> {
         let store = Store::open(&config.store.path).await?;
         store.sound().await?;
         let chain = store.verify_chain().await?;
-        let dead = store.dead_notifications().await?;
+        let dead = store.dead_letters().await?;
         Ok::<_, crate::store::StoreError>((store.hosts().await?, chain, dead.len()))
     };
     match opened.await {
@@ -98,7 +98,7 @@ pub async fn database(config: &Arc<Config>, report: &mut Report) -> Vec<Host> {
                 report.say(Check::warn(
                     "notifications",
                     format!("{dead} could not be delivered and were given up"),
-                    "look at notify.webhook_url and its receiver",
+                    "lazaret notifications --dead says why; then lazaret notifications retry --all",
                 ));
             }
             if hosts.is_empty() {

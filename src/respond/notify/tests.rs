@@ -52,6 +52,38 @@ fn the_documented_example_is_an_event_word_for_word() {
 }
 
 #[test]
+fn a_webhook_can_ask_for_every_event_by_name() {
+    assert_eq!(ALL.map(Kind::as_str), crate::config::notify::EVENTS);
+}
+
+#[test]
+fn tampering_is_told_again_when_it_happens_again_and_not_with_each_look() {
+    let (case, host) = ("q-20261121-7f3a2c".parse().unwrap(), "cmp-1".parse().unwrap());
+    let told = |words: &str, at| {
+        let at = Timestamp::from_millis(at);
+        Event::case(Kind::TamperingSuspected, &case, &host, words.into(), at).queued()
+    };
+    let (first, again, other) = (
+        told("redfish 10.0.0.7: refused after 12 s", 1),
+        told("redfish 10.0.0.7: refused after 14 s", 2),
+        told("fence_ipmilan: refused after 12 s", 3),
+    );
+    assert_ne!(first.key, again.key, "an event of its own once the hour is over");
+    assert_eq!(first.quiet, again.quiet, "the same until then");
+    assert_ne!(first.quiet, other.quiet, "another thing is told at once");
+    let stuck = |at| {
+        Event::case(
+            Kind::CaseStuck,
+            &case,
+            &host,
+            String::new(),
+            Timestamp::from_millis(at),
+        )
+    };
+    assert_eq!(stuck(1).queued().quiet, None, "each one waits for a person");
+}
+
+#[test]
 fn every_event_is_documented_with_its_severity() {
     for kind in ALL {
         let severity = serde_json::to_value(kind.severity()).unwrap();

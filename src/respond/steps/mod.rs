@@ -154,8 +154,7 @@ impl<'a> Context<'a> {
     async fn tell(&self, kind: Kind, summary: String) -> Result<(), StoreError> {
         let now = self.now();
         let event = Event::case(kind, &self.case.id, &self.case.host, summary, now);
-        event.say();
-        self.respond.store.enqueue(&event.queued(), now).await
+        self.respond.store.enqueue(&event.queued(), now).await.map(drop)
     }
 
     /// Writes a remark into the journal.

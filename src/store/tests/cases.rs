@@ -59,7 +59,7 @@ async fn a_round_and_its_case_are_recorded_together() {
         .map(|step| step.name)
         .collect();
     assert_eq!(steps, case.steps);
-    assert_eq!(store.take_notifications(NOW, 10, MINUTE).await.unwrap().len(), 1);
+    assert_eq!(store.notifications(10).await.unwrap().len(), 1);
     assert_eq!(store.cases_opened_since(NOW).await.unwrap(), [recorded]);
     assert!(
         store
@@ -96,13 +96,7 @@ async fn what_fails_at_its_end_leaves_nothing_of_its_beginning() {
     assert_eq!(store.case(&case.id).await.unwrap(), None);
     assert!(store.steps(&case.id).await.unwrap().is_empty());
     assert!(store.instances(&case.id).await.unwrap().is_empty());
-    assert!(
-        store
-            .take_notifications(NOW, 10, MINUTE)
-            .await
-            .unwrap()
-            .is_empty()
-    );
+    assert!(store.notifications(10).await.unwrap().is_empty());
 }
 
 #[tokio::test]

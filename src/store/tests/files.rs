@@ -145,7 +145,7 @@ async fn killed_in_the_middle_of_writing_nothing_is_half_written() {
             "the host's row is of one round"
         );
         assert!(store.round(round).await.unwrap().is_some());
-        let told = store.take_notifications(NOW, 100_000, MINUTE).await.unwrap();
+        let told = store.notifications(100_000).await.unwrap();
         let rounds = store.latest_rounds(&host("cmp-1"), 100_000).await.unwrap();
         assert_eq!(
             told.len(),
@@ -154,7 +154,7 @@ async fn killed_in_the_middle_of_writing_nothing_is_half_written() {
         );
         assert!(
             told.iter()
-                .any(|notification| notification.key == round.to_string())
+                .any(|(notification, _)| notification.key == round.to_string())
         );
     }
 }

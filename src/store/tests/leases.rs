@@ -174,13 +174,7 @@ async fn every_write_of_a_lost_lease_is_refused_and_leaves_nothing() {
     );
 
     assert!(store.journal_of(&case).await.unwrap().is_empty());
-    assert!(
-        store
-            .take_notifications(later, 10, MINUTE)
-            .await
-            .unwrap()
-            .is_empty()
-    );
+    assert!(store.notifications(10).await.unwrap().is_empty());
     assert_eq!(store.steps(&case).await.unwrap()[0].state, StepState::Pending);
     assert_eq!(store.instances(&case).await.unwrap().len(), 1);
     assert_eq!(store.case(&case).await.unwrap().unwrap().state, CaseState::Open);

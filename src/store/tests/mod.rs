@@ -1,6 +1,7 @@
 //! The store over real files: several pools and several processes at once, killed, out of room, and edited by hand.
 
 mod cases;
+mod deliveries;
 mod files;
 mod hosts;
 mod leases;
@@ -161,5 +162,6 @@ fn notification(key: &str) -> NewNotification {
         key: key.to_owned(),
         kind: "case-opened".to_owned(),
         payload: Json::empty(),
+        quiet: None,
     }
 }
