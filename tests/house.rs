@@ -152,6 +152,7 @@ fn what_decides_is_pure_and_synchronous() {
     for room in [
         "respond/decide",
         "respond/guard",
+        "respond/holddown",
         "respond/plan",
         "respond/saga",
         "verifier/schedule",

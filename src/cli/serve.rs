@@ -85,6 +85,10 @@ impl Serve {
             let (respond, stop) = (Arc::clone(&respond), stop.clone());
             async move { respond.deliver(receivers, stop).await }
         });
+        tasks.spawn({
+            let (respond, stop) = (Arc::clone(&respond), stop.clone());
+            async move { respond.keep_out(stop, DRAIN).await }
+        });
         tasks.close();
         // Without systemd there is nobody to tell.
         let _ = sd_notify::notify(&[sd_notify::NotifyState::Ready]);

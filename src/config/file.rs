@@ -241,6 +241,10 @@ table! {
         shared_storage: Vec<String> = Vec::new(),
         /// What else brings hosts back.
         other_ha: Vec<String> = Vec::new(),
+        /// From one look at a quarantined host to the next.
+        holddown_interval_s: u64 = 60,
+        /// Of one drift within an hour.
+        holddown_repairs: u32 = 5,
     }
 }
 

@@ -68,6 +68,8 @@ impl Resolver<'_> {
             shared_storage: table.shared_storage.clone(),
             other_ha: table.other_ha.clone(),
             ironic_nodes: nodes,
+            holddown_interval: self.seconds("response.holddown_interval_s", table.holddown_interval_s, 1)?,
+            holddown_repairs: self.count("response.holddown_repairs", table.holddown_repairs, 1, 1000)?,
         })
     }
 }

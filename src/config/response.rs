@@ -35,6 +35,10 @@ pub struct Response {
     pub window: Duration,
     /// Hosts of a zone that must stay enabled, whatever happens.
     pub keep_hosts: u32,
+    /// How often quarantined hosts are looked at again.
+    pub holddown_interval: Duration,
+    /// How often within an hour one drift is put back at once; after that every ten minutes only.
+    pub holddown_repairs: u32,
     /// How evacuated instances are on their new host.
     pub on_arrival: OnArrival,
     /// The aggregates whose hosts keep their instances' disks on storage that they share.

@@ -18,6 +18,7 @@ mod request;
 mod session;
 mod version;
 
+mod actions;
 mod aggregate;
 mod evacuate;
 mod host_view;
@@ -35,6 +36,7 @@ mod volume;
 
 mod time;
 
+pub use actions::InstanceAction;
 pub use aggregate::{Aggregate, Joined};
 pub use call::Service;
 pub use connection::{Connection, Credential, Endpoints, Interface, RequestLimits};

@@ -63,7 +63,10 @@ impl Respond {
     }
 
     /// The recorded steps; the inner error is a step that this version does not know.
-    async fn recorded(&self, id: &CaseId) -> Result<Result<Vec<(Step, StepState)>, String>, StoreError> {
+    pub(super) async fn recorded(
+        &self,
+        id: &CaseId,
+    ) -> Result<Result<Vec<(Step, StepState)>, String>, StoreError> {
         let steps = self.store.steps(id).await?;
         let read = |step: &crate::store::Step| Ok((step.name.parse::<Step>()?, step.state));
         let read: Result<Vec<_>, saga::UnknownStep> = steps.iter().map(read).collect();
@@ -193,7 +196,7 @@ impl Respond {
     }
 }
 
-async fn within<T>(limit: Option<Duration>, work: impl Future<Output = T>) -> Option<T> {
+pub(super) async fn within<T>(limit: Option<Duration>, work: impl Future<Output = T>) -> Option<T> {
     match limit {
         Some(limit) => tokio::time::timeout(limit, work).await.ok(),
         None => Some(work.await),

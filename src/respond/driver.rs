@@ -146,7 +146,7 @@ impl Respond {
 
     /// Renews the lease while `work` goes on. When it is lost, the work is dropped at once: before its next
     /// effect, or in the middle of a request whose effect the next worker looks for.
-    async fn holding(
+    pub(super) async fn holding(
         &self,
         mut lease: Lease,
         work: impl Future<Output = Result<(), StoreError>>,

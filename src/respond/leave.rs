@@ -12,21 +12,21 @@ use crate::permit::{Asked, Denied, Effect, Permit, Permits};
 use crate::store::{Lease, Phase, Store, StoreError};
 
 use super::journal::Entry;
-use super::saga::Step;
 
 /// Gives leave to act for a step of a leased case.
 pub(super) struct Leave<'a> {
     store: &'a Store,
     clock: &'a dyn Clock,
     lease: &'a Lease,
-    step: Step,
+    /// Its name in the journal.
+    step: &'static str,
     /// Why the last leave was not given, or what came of an effect could not be written down.
     trouble: Mutex<Option<StoreError>>,
 }
 
 impl<'a> Leave<'a> {
     /// For this step, under this lease.
-    pub(super) fn new(store: &'a Store, clock: &'a dyn Clock, lease: &'a Lease, step: Step) -> Self {
+    pub(super) fn new(store: &'a Store, clock: &'a dyn Clock, lease: &'a Lease, step: &'static str) -> Self {
         Self {
             store,
             clock,
@@ -51,8 +51,7 @@ impl<'a> Leave<'a> {
         // Taken before the database is asked, so that the leave ends with the lease at the latest.
         let (begin, now) = (Instant::now(), self.clock.now());
         let detail = Entry::of_effect(effect, "about to be done").json();
-        let step = self.step.as_str();
-        let until = self.store.permit(self.lease, step, &detail, now).await?;
+        let until = self.store.permit(self.lease, self.step, &detail, now).await?;
         Ok(Permit::until(begin + until.since(now)))
     }
 }
@@ -71,7 +70,7 @@ impl Permits for Leave<'_> {
     fn answered<'a>(&'a self, effect: &'a Effect, answer: &'a str) -> Asked<'a, ()> {
         Box::pin(async move {
             let detail = Entry::of_effect(effect, answer).json();
-            let (step, now) = (self.step.as_str(), self.clock.now());
+            let (step, now) = (self.step, self.clock.now());
             let written = self.store.journal(self.lease, step, Phase::Effect, &detail, now);
             if let Err(error) = written.await {
                 *self.slot() = Some(error);

@@ -5,6 +5,7 @@
 
 pub mod decide;
 pub mod guard;
+pub mod holddown;
 mod inventory;
 pub mod plan;
 pub mod saga;
@@ -13,6 +14,7 @@ mod case_run;
 pub mod driver;
 mod fencing;
 pub mod journal;
+mod keep_out;
 mod leave;
 mod on_round;
 pub mod steps;

@@ -5,7 +5,8 @@ use serde::Serialize;
 use super::columns::stored_as_word;
 use super::connection::{Attempt, Write, statement};
 use super::leases::held_until;
-use super::{Json, LONGEST_LEASE, Lease, Store, StoreError, sql};
+use super::outbox::queue;
+use super::{Json, LONGEST_LEASE, Lease, NewNotification, Store, StoreError, sql};
 use crate::clock::Timestamp;
 use crate::ids::CaseId;
 
@@ -73,6 +74,31 @@ impl Store {
             detail: detail.clone(),
         };
         append(&mut write, &case, &entry).await?;
+        write.commit().await
+    }
+
+    /// Appends a note to the journal of the leased case and tells people, both or neither.
+    pub async fn note_and_tell(
+        &self,
+        lease: &Lease,
+        step: &str,
+        detail: &Json,
+        notifications: &[NewNotification],
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        let (mut write, case) = self.write_case(lease, "writing the journal of case", now).await?;
+        let entry = JournalEntry {
+            seq: 0,
+            at: now,
+            step: step.to_owned(),
+            phase: Phase::Note,
+            epoch: lease.epoch,
+            detail: detail.clone(),
+        };
+        append(&mut write, &case, &entry).await?;
+        for notification in notifications {
+            queue(&mut write, notification, now).await?;
+        }
         write.commit().await
     }
 

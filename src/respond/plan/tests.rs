@@ -129,6 +129,8 @@ fn response(recovery: config::Recovery, local_disk: LocalDisk) -> config::Respon
         shared_storage: vec![],
         other_ha: vec![],
         ironic_nodes: Default::default(),
+        holddown_interval: Duration::from_millis(20),
+        holddown_repairs: 5,
     }
 }
 

@@ -1,6 +1,7 @@
 //! Sees every instance on another host, or accounted for; and that nobody undid or widened the quarantine.
 
 use crate::ids::HostName;
+use crate::openstack::Aggregate;
 use crate::respond::journal::Entry;
 use crate::respond::notify::Kind;
 use crate::respond::plan::{Plan, Way};
@@ -85,18 +86,28 @@ async fn keep_out(context: &Context<'_>, plan: &Plan) -> Result<(), Trouble> {
     Ok(())
 }
 
+/// Hosts in the quarantine aggregate that have no business there.
+pub(in crate::respond) async fn strays(
+    context: &Context<'_>,
+    plan: &Plan,
+    aggregate: &Aggregate,
+) -> Result<Vec<HostName>, Trouble> {
+    let mut strays = Vec::new();
+    for host in &aggregate.hosts {
+        let known = *host == context.case.host || plan.quarantined_before.contains(host);
+        if !known && !has_case(context, host).await? {
+            strays.push(host.clone());
+        }
+    }
+    Ok(strays)
+}
+
 /// Masakari puts its spare host into every aggregate of the failed one, the quarantine included.
-async fn take_strays_out(context: &Context<'_>, plan: &Plan) -> Result<(), Trouble> {
+pub(in crate::respond) async fn take_strays_out(context: &Context<'_>, plan: &Plan) -> Result<(), Trouble> {
     let Some(aggregate) = context.cloud.aggregate(&plan.quarantine_aggregate).await? else {
         return Ok(());
     };
-    for host in &aggregate.hosts {
-        if *host == context.case.host
-            || plan.quarantined_before.contains(host)
-            || has_case(context, host).await?
-        {
-            continue;
-        }
+    for host in &strays(context, plan, &aggregate).await? {
         context
             .cloud
             .leave_aggregate(&context.leave, &aggregate, host)

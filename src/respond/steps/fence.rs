@@ -1,10 +1,12 @@
 //! Powers the host off, and sees it off. The proof lives in memory only; who needs it after a restart looks again.
 
 use std::sync::{Arc, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use crate::clock::Timestamp;
-use crate::fence::{AgentPort, AgentSignal as _, Error as PowerError, Fenced, Power};
+use crate::fence::{AgentPort, AgentSignal as _, Error as PowerError, Fenced, Method, Power};
 use crate::respond::HostFence;
+use crate::respond::holddown::PowerNow;
 use crate::respond::journal::{Entry, doubted_methods};
 use crate::respond::notify::Kind;
 use crate::respond::saga::Step;
@@ -111,6 +113,39 @@ async fn still_dark(context: &Context<'_>, fenced: &Fenced) -> bool {
         }
     });
     matches!(power, Ok(Power::Off)) && !answers
+}
+
+/// One reading of one method may take this long.
+const READING_MAX: Duration = Duration::from_secs(30);
+
+/// The power as the host's methods tell it now: the first that can be read decides, those whose word was wrong last.
+pub(in crate::respond) async fn power_now(context: &Context<'_>) -> PowerNow {
+    let Some(fence) = context.respond.fencing.host(&context.case.host) else {
+        return PowerNow::NotKnown("no fencing method is configured for it".to_owned());
+    };
+    let doubted = doubted_methods(context.journal);
+    let (last, first): (Vec<&Method>, Vec<&Method>) = fence
+        .methods
+        .iter()
+        .partition(|method| doubted.contains(method.name()));
+    let mut why = Vec::new();
+    for method in first.into_iter().chain(last) {
+        match tokio::time::timeout(READING_MAX, method.power_state()).await {
+            Ok(Ok(Power::Off)) => return PowerNow::Off,
+            Ok(Ok(other)) => return PowerNow::Not(format!("{} says {other}", method.name())),
+            Ok(Err(error)) => why.push(error.to_string()),
+            Err(_) => why.push(format!("{}: no answer within {READING_MAX:?}", method.name())),
+        }
+    }
+    PowerNow::NotKnown(why.join("; "))
+}
+
+/// Whether the host's agent answers. What cannot be told, such as when our own network fails, is no answer.
+pub(in crate::respond) async fn agent_answers(context: &Context<'_>) -> Result<bool, Trouble> {
+    let Some(fence) = context.respond.fencing.host(&context.case.host) else {
+        return Ok(false);
+    };
+    Ok(witness(context, fence).await?.answers().await.unwrap_or(false))
 }
 
 /// The agent where it is pinned *now*: an address from before it was enrolled again would be silent, and prove nothing.

@@ -27,7 +27,9 @@ use super::leave::Leave;
 use super::notify::{Event, Kind};
 use super::saga::{self, Step};
 
-pub(super) use fence::Seen;
+pub(super) use confirm::{strays, take_strays_out};
+pub(super) use fence::{Seen, agent_answers, power_now};
+pub(super) use watch::{FAILED, HELD, WAITING};
 
 /// How a step ended, with what the journal says of it.
 pub(super) type Outcome = saga::Outcome<Entry>;
@@ -130,17 +132,25 @@ impl<'a> Context<'a> {
             case,
             journal,
             lease,
-            leave: Leave::new(&respond.store, respond.clock.as_ref(), lease, step),
+            leave: Leave::new(&respond.store, respond.clock.as_ref(), lease, step.as_str()),
             proof,
         }
     }
 
-    fn now(&self) -> Timestamp {
+    /// The same, under another name in the journal: for what is done after the case was closed.
+    pub(super) fn named(self, room: &'static str) -> Self {
+        Self {
+            leave: Leave::new(&self.respond.store, self.respond.clock.as_ref(), self.lease, room),
+            ..self
+        }
+    }
+
+    pub(super) fn now(&self) -> Timestamp {
         self.respond.clock.now()
     }
 
     /// The host's compute service, which has to be there.
-    async fn service(&self) -> Result<ComputeService, Trouble> {
+    pub(super) async fn service(&self) -> Result<ComputeService, Trouble> {
         match self.cloud.compute_service(&self.case.host).await? {
             Some(service) => Ok(service),
             None => Err(Trouble::Ended(Box::new(Outcome::Stuck(format!(
@@ -167,12 +177,12 @@ impl<'a> Context<'a> {
     }
 
     /// The instances of the case as they are recorded.
-    async fn instances(&self) -> Result<Vec<CaseInstance>, StoreError> {
+    pub(super) async fn instances(&self) -> Result<Vec<CaseInstance>, StoreError> {
         self.respond.store.instances(&self.case.id).await
     }
 
     /// Records what became of instances.
-    async fn put(&self, instances: &[CaseInstance]) -> Result<(), StoreError> {
+    pub(super) async fn put(&self, instances: &[CaseInstance]) -> Result<(), StoreError> {
         if instances.is_empty() {
             return Ok(());
         }

@@ -10,7 +10,7 @@ use crate::store::CaseInstance;
 use super::{Context, Trouble};
 
 /// An instance that waits for its evacuation.
-pub(super) const WAITING: &str = "waiting";
+pub(in crate::respond) const WAITING: &str = "waiting";
 /// One whose evacuation is under way.
 pub(super) const MOVING: &str = "moving";
 /// One that is on another host, as it was.
@@ -18,9 +18,9 @@ pub(super) const MOVED: &str = "moved";
 /// One that its owner deleted.
 pub(super) const GONE: &str = "gone";
 /// One that could not be evacuated.
-pub(super) const FAILED: &str = "failed";
+pub(in crate::respond) const FAILED: &str = "failed";
 /// One that is left for a person.
-pub(super) const HELD: &str = "held";
+pub(in crate::respond) const HELD: &str = "held";
 
 /// What nova says now of a host's instances and evacuations.
 pub(super) struct View {

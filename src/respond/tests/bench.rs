@@ -122,6 +122,8 @@ impl World {
             shared_storage: vec![],
             other_ha: vec![],
             ironic_nodes: Default::default(),
+            holddown_interval: Duration::from_millis(20),
+            holddown_repairs: 5,
         };
         let times = FenceTimes {
             off_polls: 3,

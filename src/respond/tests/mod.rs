@@ -4,6 +4,7 @@ mod again;
 mod caution;
 mod course;
 mod faults;
+mod holddown;
 
 mod leave;
 mod world;
@@ -73,6 +74,8 @@ pub(in crate::respond) fn response() -> Response {
         shared_storage: vec![],
         other_ha: vec![],
         ironic_nodes: Default::default(),
+        holddown_interval: Duration::from_millis(20),
+        holddown_repairs: 5,
     }
 }
 
