@@ -4,12 +4,12 @@ use std::fmt;
 use std::io::ErrorKind;
 use std::time::Duration;
 
-use tokio::net::TcpStream;
 use tokio::time::Instant;
 use url::{Host, Url};
 
 use crate::clock::{Clock, Timestamp};
 use crate::ids::HostName;
+use crate::transport;
 
 use super::fenced::{AgentSignal, HeartbeatSignal, PowerSignal};
 use super::power::Power;
@@ -278,9 +278,9 @@ impl AgentPort {
 
 impl AgentSignal for AgentPort {
     async fn answers(&self) -> Result<bool, String> {
-        let connect = TcpStream::connect((self.host.as_str(), self.port));
+        let connect = transport::connect(&self.host, self.port);
         match tokio::time::timeout(self.timeout, connect).await {
-            Ok(Ok(_)) => Ok(true),
+            Ok(Ok(())) => Ok(true),
             Err(_) => Ok(false),
             Ok(Err(error)) => match error.kind() {
                 ErrorKind::ConnectionRefused

@@ -11,7 +11,7 @@ use tokio::time::Instant;
 use url::Url;
 
 use crate::permit::{Act, Denied, Permit};
-use crate::transport::reason;
+use crate::transport::{self, Lost};
 
 use super::answer::{refusal, retry_after};
 use super::call::{Call, Service};
@@ -238,38 +238,28 @@ impl Cloud {
                 "OpenStack-API-Version",
                 format!("{} {version}", call.service.catalogue_type()),
             );
-            if call.service == Service::BareMetal {
-                // Ironic only knows a header of its own.
-                request = request.header("X-OpenStack-Ironic-API-Version", version.to_string());
-            }
         }
         if let Some(body) = &call.body {
             request = request.json(body);
         }
-        let lost = |error: reqwest::Error| Error::Unreachable {
-            call: call.doing.clone(),
-            service: call.service,
-            url: format!("{}{}", url.origin().ascii_serialization(), url.path()),
-            maybe_done: call.writes() && !error.is_connect(),
-            reason: reason(error),
-        };
         if let Some(permit) = permit {
             permit.spend().map_err(|denied| not_permitted(call, denied))?;
         }
-        let mut response = request.send().await.map_err(lost)?;
-        let (status, headers) = (response.status(), response.headers().clone());
-        let mut body = Vec::new();
-        while let Some(chunk) = response.chunk().await.map_err(lost)? {
-            if body.len() + chunk.len() > BODY_MAX {
-                return Err(Error::TooLarge {
-                    call: call.doing.clone(),
-                    service: call.service,
-                    limit: BODY_MAX,
-                });
-            }
-            body.extend_from_slice(&chunk);
+        match transport::exchange(request, BODY_MAX).await {
+            Ok(answered) => Ok((answered.status, answered.headers, answered.body)),
+            Err(Lost::TooLarge) => Err(Error::TooLarge {
+                call: call.doing.clone(),
+                service: call.service,
+                limit: BODY_MAX,
+            }),
+            Err(Lost::OnTheWay { reason, unsent }) => Err(Error::Unreachable {
+                call: call.doing.clone(),
+                service: call.service,
+                url: format!("{}{}", url.origin().ascii_serialization(), url.path()),
+                maybe_done: call.writes() && !unsent,
+                reason,
+            }),
         }
-        Ok((status, headers, body))
     }
 
     /// Every row of a listing, following its pages. Only the marker of a link is used, never its address.

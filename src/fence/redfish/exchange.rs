@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use reqwest::header::HeaderMap;
 use reqwest::{RequestBuilder, StatusCode};
 use url::Url;
 
@@ -10,7 +9,7 @@ use super::Redfish;
 use super::body::{printable, words};
 use crate::fence::power::Error;
 use crate::permit::Act;
-use crate::transport::reason;
+use crate::transport::{self, Answered, Lost};
 
 /// The largest answer: a system's description is some 20 KB.
 const BODY_MAX: usize = 1024 * 1024;
@@ -21,18 +20,11 @@ const ATTEMPTS_MAX: u32 = 3;
 /// The longest `Retry-After` that is waited for.
 const RETRY_AFTER_MAX: Duration = Duration::from_secs(5);
 
-/// A BMC's answer.
-pub(super) struct Answer {
-    pub(super) status: StatusCode,
-    pub(super) headers: HeaderMap,
-    pub(super) body: Vec<u8>,
-}
-
 impl Redfish {
     pub(super) fn read<T: serde::de::DeserializeOwned>(
         &self,
         doing: &'static str,
-        answer: Answer,
+        answer: Answered,
     ) -> Result<T, Error> {
         if !answer.status.is_success() {
             return Err(self.refused(doing, &answer));
@@ -58,7 +50,7 @@ impl Redfish {
         &self,
         doing: &'static str,
         request: impl Fn() -> RequestBuilder,
-    ) -> Result<Answer, Error> {
+    ) -> Result<Answered, Error> {
         self.send_with(doing, None, request).await
     }
 
@@ -68,12 +60,7 @@ impl Redfish {
         doing: &'static str,
         act: Option<&Act<'_>>,
         request: impl Fn() -> RequestBuilder,
-    ) -> Result<Answer, Error> {
-        let lost = |error: reqwest::Error| Error::Unreachable {
-            method: self.name.clone(),
-            doing,
-            reason: reason(error),
-        };
+    ) -> Result<Answered, Error> {
         let mut attempts = 0;
         loop {
             attempts += 1;
@@ -84,17 +71,20 @@ impl Redfish {
                     denied,
                 })?;
             }
-            let mut response = request().send().await.map_err(lost)?;
-            let (status, headers) = (response.status(), response.headers().clone());
-            let mut body = Vec::new();
-            while let Some(chunk) = response.chunk().await.map_err(lost)? {
-                if body.len() + chunk.len() > BODY_MAX {
-                    return Err(self.unreadable(doing, "it is larger than any honest one"));
+            let answer = match transport::exchange(request(), BODY_MAX).await {
+                Ok(answer) => answer,
+                Err(Lost::TooLarge) => return Err(self.unreadable(doing, "it is larger than any honest one")),
+                Err(Lost::OnTheWay { reason, .. }) => {
+                    return Err(Error::Unreachable {
+                        method: self.name.clone(),
+                        doing,
+                        reason,
+                    });
                 }
-                body.extend_from_slice(&chunk);
-            }
-            if status == StatusCode::SERVICE_UNAVAILABLE && attempts < ATTEMPTS_MAX {
-                let asked = headers
+            };
+            if answer.status == StatusCode::SERVICE_UNAVAILABLE && attempts < ATTEMPTS_MAX {
+                let asked = answer
+                    .headers
                     .get("retry-after")
                     .and_then(|value| value.to_str().ok()?.trim().parse().ok());
                 let pause = Duration::from_secs(asked.unwrap_or(1));
@@ -103,11 +93,7 @@ impl Redfish {
                     continue;
                 }
             }
-            return Ok(Answer {
-                status,
-                headers,
-                body,
-            });
+            return Ok(answer);
         }
     }
 
@@ -120,7 +106,7 @@ impl Redfish {
         }
     }
 
-    pub(super) fn refused(&self, doing: &'static str, answer: &Answer) -> Error {
+    pub(super) fn refused(&self, doing: &'static str, answer: &Answered) -> Error {
         let (method, status) = (self.name.clone(), answer.status.as_u16());
         if matches!(status, 401 | 403) {
             return Error::Credentials {
