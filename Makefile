@@ -27,6 +27,9 @@ test-crash: toolchain ## SIGKILL before and after each effect of a case, about h
 fuzz: toolchain ## each parser of the core fuzzed for SECONDS=60 (needs cargo-fuzz)
 	@.ci/fuzz $(or $(SECONDS),60)
 
+sim: toolchain ## the response against a model of the cloud: operations made up for SECONDS=60 (SEED=n begins elsewhere)
+	@LAZARET_SIM_SECONDS=$(or $(SECONDS),60) LAZARET_SIM_SEED=$(or $(SEED),1) cargo test -q --lib -- --nocapture whatever_happens
+
 bench: toolchain ## the core's speed and memory, as ratios to the least work that could do the same
 	@cargo bench -q -p lazaret-attest --bench speed --bench memory
 

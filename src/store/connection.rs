@@ -141,16 +141,29 @@ pub(super) struct Write {
     connection: PoolConnection<Sqlite>,
     ended: bool,
     pub(super) attempt: Attempt,
+    #[cfg(test)]
+    _turn: Option<tokio::sync::OwnedMutexGuard<()>>,
 }
 
 impl Write {
+    #[cfg(test)]
+    pub(super) fn within(self, turn: Option<tokio::sync::OwnedMutexGuard<()>>) -> Self {
+        let mut write = self;
+        write._turn = turn;
+        write
+    }
+
     /// Begins, and holds the database against other writers at once, so that what is read here stays true.
     pub(super) async fn begin(writer: &SqlitePool, attempt: Attempt) -> Result<Self, StoreError> {
+        #[cfg(test)]
+        super::cut::point(true).await;
         let connection = writer.acquire().await.map_err(|error| attempt.trouble(error))?;
         let mut write = Self {
             connection,
             ended: false,
             attempt,
+            #[cfg(test)]
+            _turn: None,
         };
         write.run(statement("BEGIN IMMEDIATE")).await?;
         Ok(write)
@@ -188,6 +201,8 @@ impl Write {
     pub(super) async fn commit(mut self) -> Result<(), StoreError> {
         self.run(statement("COMMIT")).await?;
         self.ended = true;
+        #[cfg(test)]
+        super::cut::point(false).await;
         Ok(())
     }
 

@@ -123,6 +123,17 @@ impl Store {
         Ok(())
     }
 
+    /// The epoch that a lease is in.
+    #[cfg(test)]
+    pub(crate) async fn epoch(&self, kind: &LeaseKind) -> Result<i64, StoreError> {
+        let (what, id) = kind.columns();
+        let query = statement(sql::LEASE).bind(what).bind(id);
+        let epoch = self.one(Attempt::new("reading the lease of", kind), query, |row| {
+            row.int("epoch")
+        });
+        Ok(epoch.await?.unwrap_or_default())
+    }
+
     /// Gives a lease back. One that was lost is none to give back, and that is no error.
     pub async fn release(&self, lease: Lease) -> Result<(), StoreError> {
         let mut write = self.write(Attempt::new("releasing", &lease.kind)).await?;

@@ -52,6 +52,9 @@ pub struct Store {
     path: PathBuf,
     writer: SqlitePool,
     reader: SqlitePool,
+    /// In the simulation one asks after the other, so that the order of answers does not depend on threads.
+    #[cfg(test)]
+    turns: Option<std::sync::Arc<tokio::sync::Mutex<()>>>,
 }
 
 impl Store {
@@ -62,6 +65,8 @@ impl Store {
             path: path.to_owned(),
             writer,
             reader,
+            #[cfg(test)]
+            turns: None,
         })
     }
 
@@ -69,6 +74,27 @@ impl Store {
     pub async fn close(&self) {
         self.reader.close().await;
         self.writer.close().await;
+    }
+
+    /// From now on whoever asks waits for those who asked before; for the simulation.
+    #[cfg(test)]
+    pub(crate) fn one_after_the_other(&mut self) {
+        self.turns = Some(Default::default());
+    }
+
+    #[cfg(test)]
+    async fn turn(&self) -> Option<tokio::sync::OwnedMutexGuard<()>> {
+        match &self.turns {
+            Some(turns) => Some(std::sync::Arc::clone(turns).lock_owned().await),
+            None => None,
+        }
+    }
+
+    /// Whether a connection is at work; for the simulation, which waits until nothing is.
+    #[cfg(test)]
+    pub(crate) fn is_busy(&self) -> bool {
+        let busy = |pool: &SqlitePool| u32::try_from(pool.num_idle()).is_ok_and(|idle| idle != pool.size());
+        busy(&self.writer) || busy(&self.reader)
     }
 
     /// The file.
@@ -94,10 +120,17 @@ impl Store {
     }
 
     async fn write(&self, attempt: Attempt) -> Result<Write, StoreError> {
-        Write::begin(&self.writer, attempt).await
+        #[cfg(test)]
+        let turn = self.turn().await;
+        let write = Write::begin(&self.writer, attempt).await;
+        #[cfg(test)]
+        let write = write.map(|write| write.within(turn));
+        write
     }
 
     async fn rows(&self, attempt: &Attempt, statement: Statement) -> Result<Vec<SqliteRow>, StoreError> {
+        #[cfg(test)]
+        let _turn = self.turn().await;
         statement
             .fetch_all(&self.reader)
             .await
@@ -143,6 +176,10 @@ impl Store {
         Ok(deleted)
     }
 }
+
+#[cfg(test)]
+#[path = "tests/cut.rs"]
+pub(crate) mod cut;
 
 #[cfg(test)]
 mod tests;

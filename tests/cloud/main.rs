@@ -4,7 +4,6 @@
 
 mod world;
 
-mod around;
 mod identity;
 mod listing;
 mod power;

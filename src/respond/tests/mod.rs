@@ -2,9 +2,11 @@
 
 mod again;
 mod caution;
+mod cloud;
 mod course;
 mod faults;
 mod holddown;
+mod sim;
 
 mod leave;
 mod world;

@@ -1,0 +1,186 @@
+//! What may happen in the simulation, as data, and how lists of it are made up.
+
+use proptest::collection::vec;
+use proptest::prelude::*;
+use proptest::sample::select;
+
+use crate::respond::tests::cloud::{End, Mood, Shape};
+
+/// A whole simulation. The daemons are 0 and 1, the second one not started at first.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct List {
+    pub(super) shape: Shape,
+    /// Masakari recovers; else nova does, beside Masakari where it is there.
+    pub(super) by_masakari: bool,
+    pub(super) observe: bool,
+    pub(super) ops: Vec<Op>,
+}
+
+/// One thing that happens. Numbers wrap around what there is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Op {
+    /// Time goes by, in seconds.
+    Tick(u16),
+    /// The host is rooted; what shows it is this cause's finding.
+    Root(u8, u8),
+    /// The host passes again.
+    Clean(u8),
+    /// The agent no longer answers rounds.
+    Silence(u8),
+    /// The daemon holds a round of the host, and a second one where it condemns.
+    Round(u8, u8),
+    /// Of the requests from now on, the n-th one goes wrong. `true`: only those that change something count.
+    Fault(u8, bool, How),
+    /// The daemon is killed at its n-th request or write from now on.
+    Crash(u8, u8, Cut),
+    /// The daemon is started again, as a new process.
+    Start(u8),
+    /// The daemon is stopped at its n-th request from now on, as by SIGSTOP: after it was sent.
+    Stall(u8, u8),
+    /// It goes on.
+    Wake(u8),
+    /// The daemon's clock is put forward or back, in seconds.
+    Jump(u8, i32),
+    /// A person lets the host's case go on.
+    Approve(u8),
+    /// A person holds the host's case.
+    Hold(u8),
+    /// Another tool enables the compute service.
+    Enable(u8),
+    /// Another tool clears `forced_down`, and enables.
+    ForceUp(u8),
+    /// Somebody takes the host out of the quarantine aggregate.
+    Leave(u8),
+    /// Somebody powers the host on.
+    PowerOn(u8),
+    /// nova-compute and the agent hang for so many seconds; the guests run on.
+    Hang(u8, u16),
+    /// Masakari's monitor sees the host gone.
+    Monitor(u8),
+    /// The host's BMC changes its mood; `true`: its second one.
+    Bmc(u8, bool, Mood),
+    /// The guest's next evacuation ends so.
+    Ends(u8, End),
+    /// Somebody pauses the guest.
+    Pause(u8),
+}
+
+/// How a request goes wrong.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum How {
+    /// It is answered so, without any effect.
+    Status(u16),
+    /// It has its effect, and no answer comes.
+    Lost,
+    /// It is lost on its way.
+    Dropped,
+    /// No connection comes about.
+    Unsent,
+    /// It arrives so many seconds later, and no answer comes. At most 60: proxies give up on a request by then.
+    Late(u8),
+}
+
+/// Where a daemon is killed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Cut {
+    /// A request was sent, and never arrives.
+    BeforeRequest,
+    /// A request has its effect, and no answer comes.
+    AfterRequest,
+    /// Something was about to be written to the database.
+    BeforeWrite,
+    /// Something was written to the database.
+    AfterWrite,
+}
+
+fn how() -> impl Strategy<Value = How> {
+    prop_oneof![
+        6 => select(vec![503, 500, 429, 409, 401, 403, 404, 400, 202]).prop_map(How::Status),
+        3 => Just(How::Lost),
+        2 => Just(How::Dropped),
+        2 => Just(How::Unsent),
+        3 => (1u8..=60).prop_map(How::Late),
+    ]
+}
+
+fn cut() -> impl Strategy<Value = Cut> {
+    select(vec![
+        Cut::BeforeRequest,
+        Cut::AfterRequest,
+        Cut::BeforeWrite,
+        Cut::AfterWrite,
+    ])
+}
+
+fn tick() -> impl Strategy<Value = Op> {
+    prop_oneof![
+        6 => (1u16..10).prop_map(Op::Tick),
+        6 => (10u16..70).prop_map(Op::Tick),
+        1 => (70u16..400).prop_map(Op::Tick),
+    ]
+}
+
+fn op() -> impl Strategy<Value = Op> {
+    let host = || 0u8..6;
+    let daemon = || 0u8..2;
+    prop_oneof![
+        26 => tick(),
+        7 => (host(), 0u8..3).prop_map(|(host, cause)| Op::Root(host, cause)),
+        9 => (daemon(), host()).prop_map(|(daemon, host)| Op::Round(daemon, host)),
+        1 => host().prop_map(Op::Clean),
+        2 => host().prop_map(Op::Silence),
+        10 => (1u8..40, any::<bool>(), how()).prop_map(|(nth, acts, how)| Op::Fault(nth, acts, how)),
+        5 => (daemon(), 1u8..60, cut()).prop_map(|(daemon, nth, cut)| Op::Crash(daemon, nth, cut)),
+        7 => daemon().prop_map(Op::Start),
+        3 => (daemon(), 1u8..60).prop_map(|(daemon, nth)| Op::Stall(daemon, nth)),
+        4 => daemon().prop_map(Op::Wake),
+        2 => (daemon(), select(vec![-86_400, -3600, -300, -30, 30, 300, 3600, 86_400]))
+            .prop_map(|(daemon, by)| Op::Jump(daemon, by)),
+        4 => host().prop_map(Op::Approve),
+        1 => host().prop_map(Op::Hold),
+        2 => host().prop_map(Op::Enable),
+        1 => host().prop_map(Op::ForceUp),
+        1 => host().prop_map(Op::Leave),
+        2 => host().prop_map(Op::PowerOn),
+        2 => (host(), 10u16..400).prop_map(|(host, seconds)| Op::Hang(host, seconds)),
+        2 => host().prop_map(Op::Monitor),
+        3 => (host(), any::<bool>(), select(vec![Mood::Honest, Mood::Lies, Mood::Stuck, Mood::Refuses, Mood::Broken]))
+            .prop_map(|(host, second, mood)| Op::Bmc(host, second, mood)),
+        2 => (0u8..8, select(vec![End::Failed, End::Slow, End::Refused])).prop_map(|(guest, end)| Op::Ends(guest, end)),
+        1 => (0u8..8).prop_map(Op::Pause),
+    ]
+}
+
+fn shape() -> impl Strategy<Value = Shape> {
+    (
+        2u8..=5,
+        vec(0u8..3, 0..7),
+        any::<bool>(),
+        prop_oneof![3 => Just(Vec::new()), 1 => Just(vec![0u16])],
+        any::<bool>(),
+        any::<bool>(),
+    )
+        .prop_map(|(hosts, guests, group, local, masakari, second_bmc)| Shape {
+            hosts,
+            guests: guests.into_iter().map(|host| host % hosts).collect(),
+            group: if group { vec![0, 1, 2] } else { Vec::new() },
+            local,
+            masakari,
+            second_bmc,
+        })
+}
+
+/// Lists of about sixty.
+pub(super) fn lists() -> impl Strategy<Value = List> {
+    (shape(), any::<bool>(), 0u8..20, vec(op(), 40..80)).prop_map(|(shape, by_masakari, observe, mut ops)| {
+        // Most lists begin with a host that is condemned, so that there is something to go wrong.
+        let begin = [Op::Root(0, 0), Op::Round(0, 0)];
+        ops.splice(0..0, begin);
+        List {
+            by_masakari: by_masakari && shape.masakari,
+            shape,
+            observe: observe == 0,
+            ops,
+        }
+    })
+}

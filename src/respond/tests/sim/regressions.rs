@@ -1,0 +1,1 @@
+//! Lists that once broke a rule, as the simulation printed them.
