@@ -33,6 +33,8 @@ pub enum Effect {
     Leave(HostName, String),
     /// Put a host under Masakari's maintenance (`true`), or end it.
     Maintenance(HostName, bool),
+    /// Put a host's node under Ironic's maintenance (`true`), or end it.
+    IronicMaintenance(HostName, bool),
     /// Notify Masakari that a host has stopped.
     Notify(HostName),
     /// Have nova rebuild an instance elsewhere.
@@ -59,6 +61,7 @@ impl Effect {
             | Self::Join(..)
             | Self::Leave(..)
             | Self::Maintenance(..)
+            | Self::IronicMaintenance(..)
             | Self::Notify(_)
             | Self::PowerOff(_)
             | Self::PowerOn(_) => Duration::ZERO,
@@ -79,6 +82,8 @@ impl fmt::Display for Effect {
             Self::Leave(host, aggregate) => write!(f, "remove {host} from aggregate {aggregate}"),
             Self::Maintenance(host, true) => write!(f, "put {host} under Masakari's maintenance"),
             Self::Maintenance(host, false) => write!(f, "end Masakari's maintenance of {host}"),
+            Self::IronicMaintenance(host, true) => write!(f, "put {host} under Ironic's maintenance"),
+            Self::IronicMaintenance(host, false) => write!(f, "end Ironic's maintenance of {host}"),
             Self::Notify(host) => write!(f, "notify Masakari of {host}"),
             Self::Evacuate(instance) => write!(f, "evacuate {instance}"),
             Self::PowerOff(method) => write!(f, "power off by {method}"),

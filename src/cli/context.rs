@@ -9,6 +9,7 @@ use crate::{
     clock::SystemClock,
     config::{Config, ConfigError},
     ids::HostName,
+    openstack,
     store::{EnrolError, Host, Store, StoreError},
     verifier::{
         bundle::BundleError,
@@ -111,6 +112,29 @@ impl From<StoreError> for Trouble {
             | StoreError::ReadOnly { .. }
             | StoreError::Refused { .. }
             | StoreError::Database { .. } => Exit::Io,
+        };
+        Self::new(exit, cause)
+    }
+}
+
+impl From<openstack::Error> for Trouble {
+    fn from(cause: openstack::Error) -> Self {
+        use openstack::Error;
+        let exit = match &cause {
+            Error::Setup { .. } | Error::Secret(_) | Error::NoEndpoint { .. } => Exit::Config,
+            Error::Login(_) | Error::Unauthorized(_) | Error::Forbidden { .. } => Exit::NoPermission,
+            Error::NotFound(_) | Error::NotOnFencedHost { .. } => Exit::NoInput,
+            Error::Unavailable { .. }
+            | Error::Unreachable { .. }
+            | Error::Deadline { .. }
+            | Error::NotKnown { .. }
+            | Error::Conflict(_) => Exit::Unavailable,
+            Error::Refused(_)
+            | Error::TooLarge { .. }
+            | Error::TooManyPages { .. }
+            | Error::Unreadable { .. }
+            | Error::VersionTooLow { .. } => Exit::Protocol,
+            _ => Exit::Software,
         };
         Self::new(exit, cause)
     }

@@ -3,7 +3,9 @@
 pub mod exit;
 pub mod out;
 
+mod cloud_start;
 pub mod context;
+mod keep_key;
 pub mod wiring;
 
 pub mod doctor;
@@ -12,6 +14,7 @@ pub mod golden;
 pub mod hosts;
 pub mod identity;
 pub mod inspect;
+pub mod instance;
 pub mod notifications;
 pub mod policy;
 pub mod quarantine;
@@ -69,6 +72,8 @@ enum Command {
     Quarantine(quarantine::Quarantine),
     /// What people were told, what did not reach them, and sending it again.
     Notifications(notifications::Notifications),
+    /// Single instances: keep one where it is when its host is condemned.
+    Instance(instance::Instance),
     /// The quarantine report of one case.
     Report(report::Report),
     /// Check everything that the daemon depends on.
@@ -119,6 +124,7 @@ impl Command {
             Self::Hosts(command) => command.run(config).await,
             Self::Quarantine(command) => command.run(config).await,
             Self::Notifications(command) => command.run(config).await,
+            Self::Instance(command) => command.run(config),
             Self::Report(command) => command.run(config).await,
             Self::Doctor(command) => command.run(config).await,
             Self::Inspect(command) => command.run(),

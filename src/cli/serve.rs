@@ -6,9 +6,9 @@ use clap::Args;
 use tracing::{info, warn};
 
 use super::{
-    context,
+    cloud_start, context,
     exit::{Exit, Trouble},
-    wiring,
+    keep_key, wiring,
 };
 use crate::{
     config::{Config, ResponseMode},
@@ -48,16 +48,30 @@ impl Serve {
             .transpose()?
             .map(Arc::new);
         let receivers = wiring::receivers(&config, &wiring::secrets(cloud.as_ref()))?;
+        let cloud_is_well = match &cloud {
+            Some(cloud) => Box::pin(cloud_start::look(cloud, &config)).await?,
+            None => true,
+        };
         let hosts = rounds.store.hosts().await?;
         let fencing = fencing(&config, &hosts).await?;
-        let respond = Arc::new(Respond::new(
+        let respond = Respond::new(
             rounds.store.clone(),
-            cloud,
+            cloud.clone(),
             config.response.clone(),
             fencing,
             Arc::clone(&rounds.clock),
             rounds.owner.clone(),
-        ));
+        );
+        let respond = Arc::new(match keep_key::read_or_make(&config.identity.directory) {
+            Ok(key) => respond.keeping(key),
+            Err(trouble) => {
+                warn!(
+                    "no tag keeps an instance where it is until this is mended: {:#}",
+                    trouble.cause
+                );
+                respond
+            }
+        });
         let stop = shutdown::on_signal().map_err(|cause| Trouble::new(Exit::Software, cause))?;
         info!(
             config = %path.display(),
@@ -89,6 +103,10 @@ impl Serve {
             let (respond, stop) = (Arc::clone(&respond), stop.clone());
             async move { respond.keep_out(stop, DRAIN).await }
         });
+        if let Some(cloud) = cloud.filter(|_| !cloud_is_well) {
+            let (config, stop) = (Arc::clone(&config), stop.clone());
+            tasks.spawn(async move { cloud_start::keep_looking(cloud, config, stop).await });
+        }
         tasks.close();
         // Without systemd there is nobody to tell.
         let _ = sd_notify::notify(&[sd_notify::NotifyState::Ready]);

@@ -154,6 +154,10 @@ impl Call {
         Self::new(service, Method::PUT, path, doing)
     }
 
+    pub(super) fn delete(service: Service, path: &str, doing: &str) -> Self {
+        Self::new(service, Method::DELETE, path, doing)
+    }
+
     pub(super) fn post(service: Service, path: &str, doing: &str) -> Self {
         Self::new(service, Method::POST, path, doing)
     }

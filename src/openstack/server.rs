@@ -16,7 +16,7 @@ use super::version::Version;
 const LIST_RIGHT: &str = "os_compute_api:servers:detail, servers:detail:get_all_tenants, servers:allow_all_filters \
      and os-extended-server-attributes";
 /// From this microversion on the listing has the properties of each instance's image.
-const IMAGE_PROPERTIES: Version = Version::new(2, 98);
+pub(super) const IMAGE_PROPERTIES: Version = Version::new(2, 98);
 
 const SHOW_RIGHT: &str = "os_compute_api:servers:show and os-extended-server-attributes";
 

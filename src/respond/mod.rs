@@ -17,6 +17,7 @@ pub mod journal;
 mod keep_out;
 mod leave;
 mod on_round;
+mod preview;
 pub mod steps;
 
 pub mod notify;
@@ -43,6 +44,7 @@ pub use decide::Decision;
 pub use fencing::{Fencing, HostFence};
 pub use inventory::{Inventory, Known, Masakari, Room};
 pub use plan::{Data, KeepKey, PlannedInstance, Way};
+pub use preview::NoPreview;
 
 /// The response: decides what follows from rounds, and carries cases out.
 ///

@@ -4,6 +4,7 @@
 
 mod world;
 
+mod around;
 mod identity;
 mod listing;
 mod power;

@@ -51,7 +51,7 @@ async fn lied(host: &HostName) -> Fenced {
         .unwrap()
 }
 
-async fn fence(world: &World, cloud: &Cloud, host: &HostName) -> Fenced {
+pub async fn fence(world: &World, cloud: &Cloud, host: &HostName) -> Fenced {
     let methods = world.methods(host);
     let off = methods
         .power_off(&ByHand, &WATCH, &BTreeSet::new())

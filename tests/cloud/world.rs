@@ -260,6 +260,11 @@ impl Admin {
 
     /// Boots an instance on a host and waits until it runs.
     pub async fn boot(&self, name: &str, host: &HostName) -> InstanceId {
+        self.boot_with(name, host, json!({})).await
+    }
+
+    /// The same, with more keys beside `server` in the request.
+    pub async fn boot_with(&self, name: &str, host: &HostName, more: Value) -> InstanceId {
         let (flavor, image) = (self.world.text("/flavor"), self.world.text("/image"));
         let flavors = self.ask("GET", "compute", "/flavors", Value::Null).await;
         let flavor = &flavors["flavors"]
@@ -271,8 +276,11 @@ impl Admin {
         let images = self
             .ask("GET", "image", &format!("/v2/images?name={image}"), Value::Null)
             .await;
-        let body = json!({"server": {"name": name, "flavorRef": flavor, "imageRef": images["images"][0]["id"],
+        let mut body = json!({"server": {"name": name, "flavorRef": flavor, "imageRef": images["images"][0]["id"],
             "networks": "none", "host": host}});
+        if let (Some(body), Value::Object(more)) = (body.as_object_mut(), more) {
+            body.extend(more);
+        }
         let made = self.ask("POST", "compute", "/servers", body).await;
         let id: InstanceId = made["server"]["id"].as_str().unwrap().parse().unwrap();
         until("the instance is ACTIVE", async || {

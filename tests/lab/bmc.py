@@ -76,6 +76,12 @@ def _ipmi(host):
     processes.start(f"ipmi-{host}", ["ipmi_sim", "-n", "-c", FOLDER / f"ipmi-{host}.conf", "-f", FOLDER / "ipmi.emu", "-s", folder])
 
 
+def ipmi(host, power):
+    """Switches the power over IPMI, as any other tool might."""
+    processes.run("ipmitool", ["ipmitool", "-I", "lanplus", "-C", "3", "-H", IP, "-p", PORT[f"ipmi-{host}"], "-U", BMC_USER,
+                               "-P", BMC_PASSWORD, "chassis", "power", power])
+
+
 def ipmi_chassis(host, words):
     """What ipmi_sim asks of its chassis: `get power` or `set power 0`, several at once."""
     import hosts

@@ -73,7 +73,8 @@ def _nova():
         "DEFAULT": {"my_ip": IP, "state_path": VAR / "nova", "transport_url": MESSAGES, "rpc_response_timeout": 30,
                     "report_interval": TIMES["nova_report_interval"], "service_down_time": TIMES["nova_service_down_time"]},
         "api_database": {"connection": database("nova_api")},
-        "database": {"connection": database("nova_cell1")},
+        # Few retries: a cell whose database is down is told from one that is slow in seconds, not in minutes.
+        "database": {"connection": database("nova_cell1"), "max_retries": 1, "retry_interval": 1},
         "conductor": {"workers": 1}, "scheduler": {"workers": 1},
         "glance": {"api_servers": URL["image"]},
         "neutron": _login("nova", region_name=settings.REGION, endpoint_override=URL["network"]),

@@ -42,7 +42,8 @@ def _host(name):
     if name in HOSTS:
         known |= {"redfish_url": f"https://{IP}:{PORT['redfish-' + name]}", "redfish_system": settings.system_uuid(name),
                   "system_uuid": settings.system_uuid(name), "redfish_ca_file": str(bmc.CERTIFICATE), "ipmi_port": PORT["ipmi-" + name],
-                  "bmc_username": settings.BMC_USER, "bmc_password_file": str(PASSWORDS / "bmc"), "bmc_faults": str(VAR / "bmc" / name / "faults.json")}
+                  "bmc_username": settings.BMC_USER, "bmc_password_file": str(PASSWORDS / "bmc"), "bmc_faults": str(VAR / "bmc" / name / "faults.json"),
+                  "compute_faults": str(settings.host_dir(name) / "faults.json")}
     return known
 
 

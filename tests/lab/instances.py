@@ -1,5 +1,6 @@
 """Instances for tests and the demo, and a cloud put back as it was."""
 
+import crowd
 import hosts
 import processes
 import settings
@@ -43,6 +44,7 @@ def _all(admin):
 
 def reset():
     """Hosts on, services enabled, aggregates gone, Masakari out of maintenance, instances deleted."""
+    crowd.reset()
     together(*[lambda h=h: _host_as_new(h) for h in settings.HOSTS])
     admin = Cloud()
     for server in _all(admin):
@@ -63,6 +65,8 @@ def reset():
         wait_until(f"{service['host']} forced up and enabled", lambda s=service: cleared(s), 60, 0.5)
     wait_until("every nova-compute up", lambda: all(
         s["state"] == "up" for s in admin.expect([200], "GET", "compute", "/os-services?binary=nova-compute", version="2.53")["services"]), 60, 0.5)
+    # Each nova-compute writes this about itself, one that was starting a little later.
+    wait_until("the scheduler's word that every host takes instances", lambda: not _disabled(admin), 60, 0.3)
     wait_until("instances gone", lambda: not _all(admin), 60, 0.3)
     for segment in admin.expect([200], "GET", "instance-ha", "/segments")["segments"]:
         if segment["name"] == SEGMENT:
@@ -75,8 +79,13 @@ def reset():
     say("as new: hosts on, services enabled, no aggregates, no instances")
 
 
+def _disabled(admin):
+    return admin.expect([200], "GET", "placement", "/resource_providers?required=COMPUTE_STATUS_DISABLED", version="1.18")["resource_providers"]
+
+
 def _host_as_new(host):
-    (settings.VAR / "bmc" / host / "faults.json").unlink(missing_ok=True)
+    for faults in (settings.VAR / "bmc" / host, settings.host_dir(host)):
+        (faults / "faults.json").unlink(missing_ok=True)
     for name in (hosts.compute_name(host), tpm.agent_name(host)):
         if processes.pid_of(name):
             processes.thaw(name)

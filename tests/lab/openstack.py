@@ -147,6 +147,17 @@ def _mariadb_answers():
     return asked.returncode == 0
 
 
+def restart_api(name):
+    """Ends one API's service and starts it again."""
+    processes.stop(f"uwsgi-{name}", signal.SIGKILL)
+    _api(name)
+
+
+def sql(text, *more):
+    """Runs SQL in MariaDB as root; returns what it prints."""
+    return _sql(text.encode(), *more)
+
+
 def _sql(text, *more):
     return processes.run("mariadb", ["mariadb", "--no-defaults", "-u", "root", f"--socket={RUN / 'mariadb.sock'}", *more], stdin=text)
 

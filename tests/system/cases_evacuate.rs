@@ -1,11 +1,12 @@
 //! Evacuations that do not go as planned: rows 24, 31, 32, 41 to 43 of the cases of a response.
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::{
     lab::until,
     proxy::{Gate, How},
-    scene::{Scene, enforcing, told},
+    scene::{Scene, enforcing, id, told},
+    world::World,
 };
 
 /// 31: the last host that takes instances is held for a person, who may dismiss it or let it go on. 32: let go on while
@@ -72,6 +73,236 @@ fn case_31_32_the_last_host_is_held_and_without_a_valid_host_there_is_no_loop() 
     scene.nothing_ran_twice();
 }
 
+/// 34: the destination dies with evacuations on their way to it: they are waited for, never asked for again beside the
+/// first. When it comes back, nova carries them out. 33: there, one claim fails silently: the instance looks untouched,
+/// and the migration record tells. It is asked for once more.
+#[test]
+fn case_33_34_a_destination_that_dies_is_waited_for_and_a_silent_failure_is_seen() {
+    let mut lab = enforcing("nova");
+    let nova = lab.proxied("compute");
+    let scene = Scene::of(lab, 4);
+    // One destination, so that it is known which.
+    scene.world.update_service(
+        "cmp-3",
+        &json!({"status": "disabled", "disabled_reason": "maintenance"}),
+    );
+    let faults = scene.lab.host("cmp-2")["compute_faults"]
+        .as_str()
+        .unwrap()
+        .to_owned();
+    std::fs::write(faults, r#"{"refuse_claims": 1}"#).unwrap();
+    let evacuating = Gate::new();
+    nova.on("POST /servers/ evacuate", 1, How::hold(&evacuating));
+    let daemon = scene.lab.serve();
+    let case = scene.break_in();
+
+    // 34
+    evacuating.reached("the first is about to be evacuated", 60);
+    scene.lab.lab(&["host", "freeze-compute", "cmp-2"]);
+    evacuating.open();
+    until("nova took both", 30, || {
+        (nova.done("POST /servers/ evacuate") == scene.there.len()).then_some(())
+    });
+    scene.lab.lab(&["host", "kill-compute", "cmp-2"]);
+    // Room for the one that will fail.
+    scene.world.update_service("cmp-3", &json!({"status": "enabled"}));
+    let looks = nova.seen("GET /os-migrations").len();
+    until("it looks again and again", 30, || {
+        (nova.seen("GET /os-migrations").len() > looks + 3).then_some(())
+    });
+    assert_eq!(
+        nova.seen("POST /servers/ evacuate").len(),
+        scene.there.len(),
+        "it only looks"
+    );
+    assert_eq!(scene.lab.case(&case)["state"], "open");
+    scene.lab.lab(&["host", "start-compute", "cmp-2"]);
+    scene.closed(&case);
+
+    // 33
+    let mut ends: Vec<Vec<String>> = Vec::new();
+    let records = scene.world.evacuations("cmp-1");
+    for instance in &scene.there {
+        let of = records
+            .iter()
+            .filter(|one| one["instance_uuid"] == instance.as_str());
+        let mut end: Vec<String> = of.map(|one| one["status"].as_str().unwrap().to_owned()).collect();
+        end.sort();
+        ends.push(end);
+    }
+    ends.sort();
+    assert_eq!(ends, [vec!["done"], vec!["done", "failed"]], "{records:#?}");
+    assert_eq!(nova.seen("POST /servers/ evacuate").len(), scene.there.len() + 1);
+    assert!(scene.world.servers_on("cmp-1").is_empty());
+    for server in scene.world.servers() {
+        assert_eq!(server["status"], "ACTIVE", "{server:#}");
+    }
+    scene.nothing_ran_twice();
+    drop(daemon);
+}
+
+/// 35: an instance with a virtual TPM cannot be evacuated: it is left and listed, and the others go on. 40: one that is in
+/// VERIFY_RESIZE away from the host is found, and warned of.
+#[test]
+fn case_35_40_what_cannot_move_is_listed_and_what_could_come_back_is_warned_of() {
+    let lab = enforcing("nova");
+    let world = World::of(&lab);
+    let flavors = Flavors::made(&world);
+    let vtpm = world.boot("vtpm", "cmp-1", &flavors.vtpm);
+    let resized = world.boot("resized", "cmp-1", "1");
+    let resize = json!({"resize": {"flavorRef": flavors.larger}});
+    let (status, answer) = world.act(
+        "POST",
+        "compute",
+        &format!("/servers/{resized}/action"),
+        "2.53",
+        &resize,
+    );
+    assert_eq!(status, 202, "{answer}");
+    until("it is in VERIFY_RESIZE elsewhere", 60, || {
+        let server = world.server(&resized);
+        (server["status"] == "VERIFY_RESIZE" && server["OS-EXT-SRV-ATTR:host"] != "cmp-1").then_some(())
+    });
+    let scene = Scene::of(lab, 4);
+    let _daemon = scene.lab.serve();
+    let case = scene.break_in();
+    let shown = scene.closed(&case);
+
+    // 35
+    let left: Vec<_> = scene.world.servers_on("cmp-1").iter().map(id).collect();
+    assert_eq!(left, std::slice::from_ref(&vtpm));
+    assert!(
+        scene
+            .world
+            .evacuations("cmp-1")
+            .iter()
+            .all(|one| one["instance_uuid"] != vtpm.as_str())
+    );
+    let listed = instance_of(&shown, &vtpm);
+    assert_eq!(listed["state"], "held", "{listed}");
+    assert!(listed.to_string().to_lowercase().contains("tpm"), "{listed}");
+    for instance in scene.there.iter().filter(|one| **one != vtpm) {
+        assert_eq!(instance_of(&shown, instance)["state"], "moved");
+    }
+    // 40
+    let report = scene
+        .lab
+        .lazaret(&["report", &case, "--format", "json"])
+        .expect(0)
+        .out;
+    assert!(
+        report.contains(&resized) && report.contains("resize"),
+        "no warning of {resized}: {report}"
+    );
+    assert_eq!(scene.lab.power("cmp-1"), "off");
+    scene.nothing_ran_twice();
+    drop(flavors);
+}
+
+/// 39: a cell is down. nova answers 200 and no instance at all, and that is not believed: the case waits. 36: an instance
+/// on a local disk is held by default, and listed; that the host is taken out does not wait for it.
+#[test]
+fn case_36_39_a_silent_cell_is_not_an_empty_host_and_local_disks_stay() {
+    let mut lab = enforcing("nova");
+    lab.set("response", "local_disk", "hold");
+    lab.set("response", "step_attempts", 100);
+    let nova = lab.proxied("compute");
+    let scene = Scene::of(lab, 4);
+    // 39
+    scene.lab.lab(&["cell", "down"]);
+    let daemon = scene.lab.serve();
+    let case = scene.break_in();
+    scene.journal_says(&case, "not known", 90);
+    let waits = scene.lab.case(&case);
+    assert_eq!(waits["state"], "open", "it waits: {waits:#}");
+    let listed = nova.seen("GET /servers/detail");
+    assert!(listed.iter().all(|one| one.status != Some(500)), "{listed:?}");
+    assert_eq!(
+        nova.seen("PUT /os-services").len() + nova.seen("POST /").len(),
+        0,
+        "nothing is done blindly"
+    );
+    scene.lab.lab(&["cell", "up"]);
+
+    // 36
+    let shown = scene.closed(&case);
+    assert_eq!(scene.lab.power("cmp-1"), "off");
+    assert_eq!(scene.world.service("cmp-1")["forced_down"], true);
+    assert!(scene.world.evacuations("cmp-1").is_empty());
+    for instance in &scene.there {
+        let listed = instance_of(&shown, instance);
+        assert_eq!(listed["state"], "held", "{listed}");
+        assert!(listed.to_string().contains("disk"), "{listed}");
+    }
+    let report = scene
+        .lab
+        .lazaret(&["report", &case, "--format", "markdown"])
+        .expect(0)
+        .out;
+    assert!(
+        scene.there.iter().all(|instance| report.contains(instance)),
+        "{report}"
+    );
+    drop(daemon);
+}
+
+fn instance_of(case: &Value, id: &str) -> Value {
+    let instances = case["instances"].as_array().unwrap();
+    let found = instances.iter().find(|one| one["id"] == id);
+    found
+        .unwrap_or_else(|| panic!("{id} is not listed: {case:#}"))
+        .clone()
+}
+
+/// Flavors of the test's own.
+struct Flavors<'a> {
+    world: &'a World,
+    vtpm: String,
+    larger: String,
+}
+
+impl<'a> Flavors<'a> {
+    fn made(world: &'a World) -> Self {
+        let make = |id: &str| {
+            let _ = world.act(
+                "DELETE",
+                "compute",
+                &format!("/flavors/{id}"),
+                "2.53",
+                &Value::Null,
+            );
+            let flavor = json!({"flavor": {"id": id, "name": id, "ram": 128, "vcpus": 1, "disk": 1}});
+            let (status, answer) = world.act("POST", "compute", "/flavors", "2.53", &flavor);
+            assert_eq!(status, 200, "{answer}");
+            id.to_owned()
+        };
+        let flavors = Self {
+            world,
+            vtpm: make("test.vtpm"),
+            larger: make("test.larger"),
+        };
+        let specs = json!({"extra_specs": {"hw:tpm_version": "2.0", "hw:tpm_model": "tpm-crb"}});
+        let path = format!("/flavors/{}/os-extra_specs", flavors.vtpm);
+        let (status, answer) = world.act("POST", "compute", &path, "2.53", &specs);
+        assert_eq!(status, 200, "{answer}");
+        flavors
+    }
+}
+
+impl Drop for Flavors<'_> {
+    fn drop(&mut self) {
+        for id in [&self.vtpm, &self.larger] {
+            self.world.act(
+                "DELETE",
+                "compute",
+                &format!("/flavors/{id}"),
+                "2.53",
+                &Value::Null,
+            );
+        }
+    }
+}
+
 /// 41: somebody else's notification of the same host is there first: 409, and it is adopted. 43: a spare host that was
 /// dragged into the quarantine aggregate meanwhile is taken out. 42: Masakari runs for ever: our own deadline ends the
 /// waiting, a person is asked, and nova is not asked beside it.
@@ -89,8 +320,7 @@ fn case_41_42_43_masakari_is_adopted_waited_for_and_cleaned_up_after() {
 
     // 41
     notifying.reached("Masakari is about to be notified", 60);
-    let ours: serde_json::Value =
-        serde_json::from_str(&masakari.seen("POST /notifications")[0].body).unwrap();
+    let ours: Value = serde_json::from_str(&masakari.seen("POST /notifications")[0].body).unwrap();
     let (status, theirs) = scene
         .world
         .act("POST", "instance-ha", "/notifications", "1.0", &ours);

@@ -11,6 +11,7 @@ mod world;
 
 mod bad_input;
 mod cases_api;
+mod cases_drift;
 mod cases_evacuate;
 mod cases_fence;
 mod crash;

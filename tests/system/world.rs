@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::lab::Lab;
+use super::lab::{Lab, until};
 
 pub struct World {
     http: reqwest::Client,
@@ -110,6 +110,27 @@ impl World {
             .as_array()
             .expect("a list")
             .clone()
+    }
+
+    pub fn server(&self, id: &str) -> Value {
+        self.ask("compute", &format!("/servers/{id}"), "2.53")["server"].clone()
+    }
+
+    /// Boots an instance on a host, and waits until it runs.
+    #[track_caller]
+    pub fn boot(&self, name: &str, host: &str, flavor: &str) -> String {
+        let images = self.ask("image", "/v2/images?name=lab", "2");
+        let server = json!({"server": {"name": name, "host": host, "flavorRef": flavor, "networks": "none",
+            "imageRef": images["images"][0]["id"]}});
+        let (status, answer) = self.act("POST", "compute", "/servers", "2.74", &server);
+        assert_eq!(status, 202, "{answer}");
+        let id = answer["server"]["id"].as_str().expect("id").to_owned();
+        until(&format!("{name} runs on {host}"), 60, || {
+            let server = self.server(&id);
+            assert_ne!(server["status"], "ERROR", "{server:#}");
+            (server["status"] == "ACTIVE").then_some(())
+        });
+        id
     }
 
     pub fn servers_on(&self, host: &str) -> Vec<Value> {

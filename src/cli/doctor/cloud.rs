@@ -2,15 +2,12 @@
 
 use super::{Check, Report};
 use crate::{
-    cli::wiring,
+    cli::{cloud_start, wiring},
     config::{Config, Recovery},
     ids::HostName,
-    openstack::{Cloud, Service, Version},
+    openstack::{Cloud, Error},
     store::Host,
 };
-
-/// The lowest nova microversion that Lazaret's calls need.
-const NOVA_NEEDED: Version = Version::new(2, 80);
 
 /// Everything about the cloud.
 pub async fn checks(config: &Config, hosts: &[Host], report: &mut Report) {
@@ -77,27 +74,58 @@ async fn keystone(cloud: &Cloud, report: &mut Report) -> bool {
     }
 }
 
-async fn nova(config: &Config, cloud: &Cloud, hosts: &[Host], report: &mut Report) {
-    match cloud.versions(Service::Compute).await {
-        Ok(range) if range.offers(NOVA_NEEDED) => {
-            report.say(Check::pass(
-                "nova",
-                format!("microversions {} to {}", range.min, range.max),
-            ));
+/// What our credential may read; what it may write only a case shows.
+async fn rights(config: &Config, cloud: &Cloud, report: &mut Report) {
+    for right in cloud.rights().await {
+        let name = "rights";
+        match (right.outcome, right.without) {
+            (Ok(()), _) => report.say(Check::pass(name, format!("{} can be read", right.reads))),
+            // Said by the versions already.
+            (Err(Error::NoEndpoint { .. } | Error::VersionTooLow { .. }), _) => {}
+            (Err(error), Some(without)) => {
+                report.say(Check::warn(
+                    name,
+                    error.to_string(),
+                    format!("without it, {without}"),
+                ));
+            }
+            (Err(error), None) => report.say(Check::needed_to_act(
+                config,
+                name,
+                error.to_string(),
+                "every case would be stuck without it",
+            )),
         }
-        Ok(range) => report.say(Check::fail(
-            "nova",
-            format!(
-                "microversions {} to {}; {NOVA_NEEDED} is needed",
-                range.min, range.max
-            ),
-            "this nova is too old for Lazaret",
-        )),
+    }
+}
+
+async fn nova(config: &Config, cloud: &Cloud, hosts: &[Host], report: &mut Report) {
+    match cloud.needs(cloud_start::wants(config)).await {
+        Ok(needs) => {
+            for need in &needs {
+                let name = format!("{} {}", need.service, need.needed);
+                match (need.offered, need.without) {
+                    (Some(offered), _) if need.is_met() => report.say(Check::pass(
+                        name,
+                        format!("microversions {} to {}", offered.min, offered.max),
+                    )),
+                    (_, Some(without)) => {
+                        report.say(Check::warn(name, need.says(), format!("without it, {without}")))
+                    }
+                    (_, None) => report.say(Check::fail(
+                        name,
+                        need.says(),
+                        "this cloud is too old to act in: the daemon does not start in mode enforce",
+                    )),
+                }
+            }
+        }
         Err(error) => {
             report.say(Check::fail("nova", error.to_string(), "see the message"));
             return;
         }
     }
+    rights(config, cloud, report).await;
     match cloud.compute_services().await {
         Ok(services) => {
             report.say(Check::pass(

@@ -6,6 +6,7 @@ mod show;
 mod approve;
 mod dismiss;
 mod evidence;
+mod plan;
 mod release;
 
 use std::path::{Path, PathBuf};
@@ -43,6 +44,15 @@ enum Command {
     Show {
         /// The case.
         case: CaseId,
+        /// Print JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Show the plan that would be made for a host, without doing anything: each instance with its way out and its
+    /// data's fate, the room elsewhere, and what would hold it.
+    Plan {
+        /// The host.
+        host: HostName,
         /// Print JSON.
         #[arg(long)]
         json: bool,
@@ -86,6 +96,7 @@ impl Quarantine {
         match self.command {
             Command::List { open, json } => list::list(&store, open, json).await,
             Command::Show { case, json } => show::show(&store, &case, json).await,
+            Command::Plan { host, json } => plan::plan(&config, store, &host, json).await,
             Command::Approve { case } => approve::approve(&store, &case, config.response.mode).await,
             Command::Dismiss { case, because } => dismiss::dismiss(&store, &case, &because).await,
             Command::Release { host } => release::release(&context::rounds(&config).await?, &host).await,

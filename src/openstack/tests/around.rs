@@ -214,3 +214,119 @@ async fn case_37_a_volumes_key_is_asked_for_and_a_refusal_is_told() {
     assert!(cloud.volume_key("../limits").await.is_err());
     assert_eq!(server.seen().len(), seen);
 }
+
+/// Ironic is a fake here and in the whole repository: the lab has none. Its paths are those of its own client.
+#[tokio::test]
+async fn a_fake_ironic_is_told_the_reason_in_the_version_and_by_the_header_that_it_knows() {
+    let (server, cloud) = cloud_that(|request| match request.method.as_str() {
+        "PUT" | "DELETE" => answer(202, ""),
+        _ if request.path == "/ironic/" => answer(
+            200,
+            r#"{"default_version": {"id": "v1", "version": "1.99", "min_version": "1.1"},
+                "versions": [{"id": "v1", "version": "1.99", "min_version": "1.1"}]}"#,
+        ),
+        _ if request.path.contains("/00000000-") => answer(404, "{}"),
+        _ => answer(
+            200,
+            r#"{"maintenance": true, "maintenance_reason": "lazaret", "power_state": "power off",
+                "target_power_state": null, "links": []}"#,
+        ),
+    })
+    .await;
+    let cloud = Cloud::connect(Connection {
+        endpoints: Endpoints {
+            bare_metal: Some(format!("{}/ironic", server.url).parse().unwrap()),
+            ..cloud.connection.endpoints.clone()
+        },
+        ..cloud.connection.clone()
+    })
+    .unwrap();
+    let (name, node) = (host("cmp-1"), uuid::Uuid::from_u128(7 << 120));
+    cloud
+        .begin_ironic_maintenance(&Freely, &name, node, "lazaret case q")
+        .await
+        .unwrap();
+    let put = server.last();
+    assert!(
+        put.path.ends_with(&format!("/v1/nodes/{node}/maintenance")),
+        "{}",
+        put.path
+    );
+    assert_eq!(put.body, r#"{"reason":"lazaret case q"}"#);
+    assert_eq!(put.header("X-OpenStack-Ironic-API-Version"), Some("1.22"));
+    assert!(cloud.ironic_node(node).await.unwrap().unwrap().maintenance);
+    assert_eq!(cloud.ironic_node(uuid::Uuid::nil()).await.unwrap(), None);
+    cloud.end_ironic_maintenance(&Freely, &name, node).await.unwrap();
+    assert_eq!(server.last().method, "DELETE");
+}
+
+#[tokio::test]
+async fn case_07_what_is_too_old_is_named_with_what_is_needed_and_what_is_so_without() {
+    let wants = Wants {
+        masakari: true,
+        off_on_arrival: true,
+        ironic: false,
+    };
+    let unmet = async |newest: &'static str| {
+        let (_nova, cloud) = cloud_at(newest, Duration::from_secs(5), |request| {
+            match request.path.as_str() {
+                "/placement/" => answer(
+                    200,
+                    r#"{"versions": [{"max_version": "1.20", "min_version": "1.0"}]}"#,
+                ),
+                _ => answer(404, "{}"),
+            }
+        })
+        .await;
+        let needs = cloud.needs(wants).await.unwrap();
+        let unmet: Vec<(String, bool)> = needs
+            .iter()
+            .filter(|need| !need.is_met())
+            .map(|need| (need.says(), need.without.is_none()))
+            .collect();
+        unmet
+    };
+    let old = unmet("2.79").await;
+    assert_eq!(old.iter().filter(|(_, stops)| *stops).count(), 1, "{old:?}");
+    assert_eq!(
+        old[0].0,
+        "nova must offer microversion 2.80 for every call, and it offers 2.1 to 2.79"
+    );
+    let newer = unmet("2.94").await;
+    assert!(newer.iter().all(|(_, stops)| !stops), "{newer:?}");
+    let says: String = newer.iter().map(|(says, _)| says.as_str()).collect();
+    for word in [
+        "2.98",
+        "2.95 for response.on_arrival",
+        "placement must offer microversion 1.27",
+    ] {
+        assert!(says.contains(word), "{word}: {says}");
+    }
+    assert_eq!(unmet("2.104").await.len(), 1, "placement alone");
+}
+
+#[tokio::test]
+async fn a_right_that_is_missing_is_found_before_any_case() {
+    let (_nova, cloud) = cloud_that(|request| match request.path.as_str() {
+        "/placement/" => answer(200, r#"{"versions": [{"max_version": "1.39", "min_version": "1.0"}]}"#),
+        path if path.contains("os-migrations") => answer(
+            403,
+            r#"{"forbidden": {"message": "Policy doesn't allow os_compute_api:os-migrations:index to be performed."}}"#,
+        ),
+        _ => answer(200, "{}"),
+    })
+    .await;
+    let refused: Vec<_> = cloud
+        .rights()
+        .await
+        .into_iter()
+        .filter(|right| right.outcome.is_err())
+        .collect();
+    assert_eq!(refused.len(), 1);
+    let words = refused[0].outcome.as_ref().unwrap_err().to_string();
+    assert!(
+        words.contains("allow os_compute_api:os-migrations:index"),
+        "{words}"
+    );
+    assert_eq!(refused[0].without, None, "nothing goes on without it");
+}

@@ -204,6 +204,61 @@ async fn a_group_goes_one_by_one_and_a_failed_claim_is_tried_again_but_not_for_e
 }
 
 #[tokio::test]
+async fn a_plan_is_shown_and_nothing_is_done_or_written() {
+    let bench = Bench::new(2, Recovery::Nova).await;
+    bench.world.with(|state| {
+        state.guests.get_mut(&2).unwrap().vm_state = "paused".into();
+        state.guests.get_mut(&1).unwrap().group = Some("g".into());
+        state.free.insert("cmp-2".into(), (3, 100));
+        state.free.insert("cmp-3".into(), (0, 0));
+    });
+    let daemon = bench.daemon("a");
+    let plan = daemon.preview(&name(1)).await.unwrap();
+    assert_eq!(plan.holds, []);
+    assert_eq!(
+        plan.instances
+            .iter()
+            .map(|instance| instance.way)
+            .collect::<Vec<_>>(),
+        [Way::Evacuate, Way::Hold]
+    );
+    assert_eq!(plan.instances[0].groups[0].policy, "anti-affinity");
+    let room = plan.room.unwrap();
+    assert_eq!((room.free_vcpus, room.need_vcpus), (3, 2));
+    assert_eq!(plan.instances[0].fits, Some(true));
+    assert!(!plan.fence.is_empty());
+
+    // The last host of its zone would be held.
+    bench.world.with(|state| {
+        for host in ["cmp-2", "cmp-3"] {
+            state.services.get_mut(host).unwrap().0 = false;
+        }
+    });
+    let held = daemon.preview(&name(1)).await.unwrap();
+    assert_eq!(held.holds.len(), 1, "{:?}", held.holds);
+    assert_eq!(held.instances[0].fits, Some(false));
+
+    // nova does not know the host, or does not answer.
+    let unknown = daemon.preview(&name(9)).await.unwrap_err();
+    assert!(matches!(unknown, NoPreview::NoPlan(_)), "{unknown}");
+    bench
+        .world
+        .with(|state| state.faults = vec![("GET /v2.1/servers/detail", 99, How::Status(500, "{}"))]);
+    let down = daemon.preview(&name(1)).await.unwrap_err();
+    assert!(
+        matches!(&down, NoPreview::Cloud(error) if error.to_string().contains("cmp-1")),
+        "{down}"
+    );
+
+    assert_eq!(bench.world.acts(), 0);
+    let none = CaseFilter {
+        host: None,
+        unclosed_only: false,
+    };
+    assert_eq!(bench.store.cases(&none).await.unwrap(), []);
+}
+
+#[tokio::test]
 async fn groups_are_listed_once_and_only_those_that_keep_apart_go_one_by_one() {
     for (policy, at_once) in [("soft-anti-affinity", 1), ("affinity", 3)] {
         let mut bench = Bench::new(3, Recovery::Nova).await;

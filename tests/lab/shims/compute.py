@@ -4,6 +4,9 @@ The fake driver keeps its guests in memory. A real hypervisor does not lose them
 nova then destroys the evacuated ones: that is what the product has to live with. So this driver keeps a file for each
 guest in <state_path>/guests, and writes each start and stop to <state_path>/../guests.jsonl, from which a test can
 prove that no guest ever ran on two hosts at once.
+
+A fault, from the file <state_path>/faults.json: {"refuse_claims": 1} has so many evacuations to this host end as those do
+that find no room there: the migration record is `failed`, and the instance is as it was.
 """
 
 import nova.cmd.compute  # patches the standard library first
@@ -14,8 +17,11 @@ import time
 import types
 
 import nova.conf
+import os_traits
 import nova.virt
+from nova import exception
 from nova.compute import power_state
+from nova.compute import resource_tracker
 from nova.virt import fake
 
 try:
@@ -96,6 +102,11 @@ class JournallingDriver(fake.FakeDriver):
         def get_available_resource(self, nodename):
             return {**super().get_available_resource(nodename), "uuid": node.get_local_node_uuid()}
 
+    def update_provider_tree(self, provider_tree, nodename, allocations=None):
+        super().update_provider_tree(provider_tree, nodename, allocations=allocations)
+        # So that instances with a virtual TPM boot here; nova refuses to evacuate them, whatever the hypervisor.
+        provider_tree.add_traits(nodename, *os_traits.get_traits(prefix="COMPUTE_SECURITY_TPM"))
+
     def power_off(self, instance, *args, **kwargs):
         super().power_off(instance, *args, **kwargs)
         self.instances.keep(instance.uuid, "power-off")
@@ -122,6 +133,24 @@ class JournallingDriver(fake.FakeDriver):
     def instance_on_disk(self, instance):
         return os.environ.get("LAZARET_LAB_SHARED_STORAGE") == "1"
 
+
+def claim_or_refuse(self, *args, **kwargs):
+    """ResourceTracker.rebuild_claim, which a fault can make refuse."""
+    path = os.path.join(CONF.state_path, "faults.json")
+    try:
+        with open(path) as f:
+            left = json.load(f).get("refuse_claims", 0)
+    except OSError:
+        left = 0
+    if left > 0:
+        with open(path, "w") as f:
+            json.dump({"refuse_claims": left - 1}, f)
+        raise exception.ComputeResourcesUnavailable(reason="the lab has it refuse")
+    return claim(self, *args, **kwargs)
+
+
+claim = resource_tracker.ResourceTracker.rebuild_claim
+resource_tracker.ResourceTracker.rebuild_claim = claim_or_refuse
 
 # nova loads drivers from its own namespace only.
 module = types.ModuleType("nova.virt.lazaret_lab")

@@ -29,6 +29,16 @@ impl Data {
         }
     }
 
+    /// In one or two words.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::OnVolumes => "volumes",
+            Self::Shared => "shared",
+            Self::PartlyLocal => "partly local",
+            Self::Local => "local",
+        }
+    }
+
     /// In words.
     pub fn meaning(self) -> &'static str {
         match self {
