@@ -25,6 +25,14 @@ pub enum IdError {
         /// What was given.
         found: String,
     },
+    /// The text is no id of that kind.
+    #[error("\"{found}\" is not an id like {like}")]
+    Dated {
+        /// An example.
+        like: &'static str,
+        /// What was given.
+        found: String,
+    },
     /// The text is not a UUID.
     #[error("\"{found}\" is not {what}: expected a UUID")]
     Uuid {
@@ -143,6 +151,68 @@ impl CaseId {
     }
 }
 
+// A letter, the day, three random bytes.
+macro_rules! dated_id {
+    ($name:ident, $letter:literal, $doc:literal) => {
+        #[doc = $doc]
+        #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub struct $name(String);
+
+        impl $name {
+            /// Makes an id from its day and three random bytes.
+            pub fn new(at: Timestamp, random: [u8; 3]) -> Self {
+                Self(format!(
+                    concat!($letter, "-{}-{}"),
+                    at.date_digits(),
+                    hex::encode(random)
+                ))
+            }
+
+            /// The id as text.
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.pad(&self.0)
+            }
+        }
+
+        impl FromStr for $name {
+            type Err = IdError;
+
+            fn from_str(text: &str) -> Result<Self, IdError> {
+                match text.strip_prefix(concat!($letter, "-")) {
+                    Some(rest) if is_dated(rest) => Ok(Self(text.to_owned())),
+                    _ => Err(IdError::Dated {
+                        like: concat!($letter, "-20261121-7f3a2c"),
+                        found: excerpt(text),
+                    }),
+                }
+            }
+        }
+    };
+}
+
+dated_id!(
+    GroupId,
+    "g",
+    "The name of a group of cases that are held together: `g-20261121-7f3a2c`."
+);
+dated_id!(PauseId, "p", "The name of a pause: `p-20261121-7f3a2c`.");
+
+/// Whether it is a day and three random bytes, as ids have them.
+fn is_dated(rest: &str) -> bool {
+    rest.split_once('-').is_some_and(|(date, random)| {
+        date.len() == 8
+            && date.bytes().all(|b| b.is_ascii_digit())
+            && random.len() == 6
+            && random.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))
+    })
+}
+
 impl FromStr for CaseId {
     type Err = IdError;
 
@@ -152,10 +222,7 @@ impl FromStr for CaseId {
             .strip_prefix(CaseKind::ALL.map(CaseKind::letter))
             .ok_or_else(wrong)?;
         let rest = rest.strip_prefix('-').ok_or_else(wrong)?;
-        let (date, random) = rest.split_once('-').ok_or_else(wrong)?;
-        let is_date = date.len() == 8 && date.bytes().all(|b| b.is_ascii_digit());
-        let is_random = random.len() == 6 && random.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
-        if !is_date || !is_random {
+        if !is_dated(rest) {
             return Err(wrong());
         }
         Ok(Self(text.to_owned()))
@@ -263,7 +330,16 @@ macro_rules! shown_as_text {
 uuid_id!(RoundId, "a round id");
 uuid_id!(InstanceId, "an instance id");
 uuid_id!(ServiceId, "a service id");
-shown_as_text!(HostName, CaseId, RoundId, InstanceId, ServiceId, Sha256Digest);
+shown_as_text!(
+    HostName,
+    CaseId,
+    GroupId,
+    PauseId,
+    RoundId,
+    InstanceId,
+    ServiceId,
+    Sha256Digest
+);
 
 impl fmt::Display for HostName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

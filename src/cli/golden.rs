@@ -13,6 +13,7 @@ use lazaret_attest::{
 use super::{
     context,
     exit::{Exit, Trouble},
+    golden_add::GoldenAdd,
     out,
 };
 use crate::{
@@ -35,6 +36,8 @@ pub struct Golden {
 enum Command {
     /// Write golden values from a host that you trust now.
     Capture(CaptureArgs),
+    /// Add the value that a group of held cases fails for.
+    Add(GoldenAdd),
 }
 
 #[derive(Debug, Args)]
@@ -73,7 +76,10 @@ const TRIES: usize = 5;
 impl Golden {
     /// Captures.
     pub async fn run(self, config: &Path) -> Result<Exit, Trouble> {
-        let Command::Capture(args) = self.command;
+        let args = match self.command {
+            Command::Capture(args) => args,
+            Command::Add(args) => return args.run(config).await,
+        };
         if let (Some(file), Some(component), Some(name)) = (&args.add_to, &args.component, &args.name) {
             return args.added(config, file, component, name).await;
         }

@@ -11,6 +11,7 @@ pub mod wiring;
 pub mod doctor;
 pub mod enroll;
 pub mod golden;
+mod golden_add;
 pub mod hosts;
 pub mod identity;
 pub mod inspect;

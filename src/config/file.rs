@@ -245,6 +245,30 @@ table! {
         holddown_interval_s: u64 = 60,
         /// Of one drift within an hour.
         holddown_repairs: u32 = 5,
+        /// In the window, of one zone.
+        max_cases_zone: u32 = 2,
+        /// In the window, of one aggregate.
+        max_cases_aggregate: u32 = 2,
+        /// Processors that stay free.
+        keep_free_vcpus: u64 = 0,
+        /// Memory that stays free.
+        keep_free_memory_mb: u64 = 0,
+        /// After the daemon's start.
+        startup_grace_s: u64 = 120,
+        /// That fail alike.
+        brake_hosts: u32 = 3,
+        /// For other hosts.
+        brake_wait_s: u64 = 60,
+        /// Asked at once.
+        brake_probe: u32 = 4,
+        /// Of silence.
+        silence_unschedule_s: u64 = 3600,
+        /// Rounds of it.
+        silence_rounds: u32 = 3,
+        /// Of all hosts.
+        silence_share: f64 = 0.5,
+        /// `auto` or `person`.
+        unschedule_return: String = "auto".to_owned(),
     }
 }
 

@@ -28,7 +28,7 @@ pub use error::ConfigError;
 pub use fence::{FenceMethod, FenceTimes, ServerTrust};
 pub use notify::{EventPattern, Severity, Webhook};
 pub(crate) use resolve_notify::JOURNAL;
-pub use response::{LocalDisk, OnArrival, Recovery, Response, ResponseMode};
+pub use response::{LocalDisk, OnArrival, Recovery, Response, ResponseMode, Return, Silence};
 pub use secret::{BarbicanRef, Secret, SecretError, SecretSource};
 
 /// Everything that the configuration says, ready for use.

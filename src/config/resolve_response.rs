@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use super::file::ResponseTable;
 use super::resolve::Resolver;
-use super::{ConfigError, LocalDisk, OnArrival, Recovery, Response, ResponseMode};
+use super::{ConfigError, LocalDisk, OnArrival, Recovery, Response, ResponseMode, Return, Silence};
 use crate::ids::HostName;
 
 impl Resolver<'_> {
@@ -70,6 +70,51 @@ impl Resolver<'_> {
             ironic_nodes: nodes,
             holddown_interval: self.seconds("response.holddown_interval_s", table.holddown_interval_s, 1)?,
             holddown_repairs: self.count("response.holddown_repairs", table.holddown_repairs, 1, 1000)?,
+            max_cases_zone: self.count("response.max_cases_zone", table.max_cases_zone, 0, 100_000)?,
+            max_cases_aggregate: self.count(
+                "response.max_cases_aggregate",
+                table.max_cases_aggregate,
+                0,
+                100_000,
+            )?,
+            keep_free_vcpus: table.keep_free_vcpus,
+            keep_free_memory_mb: table.keep_free_memory_mb,
+            startup_grace: Duration::from_secs(self.between(
+                "response.startup_grace_s",
+                table.startup_grace_s,
+                0,
+                crate::store::LONGEST_REST.as_secs(),
+            )?),
+            brake_hosts: self.count("response.brake_hosts", table.brake_hosts, 2, 100_000)?,
+            brake_wait: Duration::from_secs(self.between(
+                "response.brake_wait_s",
+                table.brake_wait_s,
+                0,
+                3600,
+            )?),
+            brake_probe: self.count("response.brake_probe", table.brake_probe, 0, 1000)?,
+            silence: self.silence(table)?,
+            unschedule_return: self.one_of(
+                "response.unschedule_return",
+                &table.unschedule_return,
+                &[("auto", Return::Auto), ("person", Return::Person)],
+            )?,
         })
+    }
+
+    fn silence(&self, table: &ResponseTable) -> Result<Option<Silence>, ConfigError> {
+        if !(0.0..=1.0).contains(&table.silence_share) {
+            return Err(self.place.refuse(
+                "response.silence_share",
+                "no share",
+                "write a number from 0.0 to 1.0",
+            ));
+        }
+        let rounds = self.count("response.silence_rounds", table.silence_rounds, 1, 10_000)?;
+        Ok((table.silence_unschedule_s > 0).then(|| Silence {
+            unschedule_after: Duration::from_secs(table.silence_unschedule_s),
+            rounds,
+            share: table.silence_share,
+        }))
     }
 }

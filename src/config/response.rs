@@ -47,6 +47,26 @@ pub struct Response {
     pub other_ha: Vec<String>,
     /// The nodes of hosts that Ironic manages.
     pub ironic_nodes: BTreeMap<HostName, Uuid>,
+    /// More cases of one zone than this within the window wait for a person.
+    pub max_cases_zone: u32,
+    /// More cases of one host aggregate than this within the window wait for a person.
+    pub max_cases_aggregate: u32,
+    /// Virtual processors that have to stay free elsewhere, once the host's instances are there; 0: not asked.
+    pub keep_free_vcpus: u64,
+    /// Memory that has to stay free there, MB; 0: not asked.
+    pub keep_free_memory_mb: u64,
+    /// A daemon that has just started acts on no new case for this long, unless it has heard of every host before.
+    pub startup_grace: Duration,
+    /// So many hosts with one cause are held together, this one counted.
+    pub brake_hosts: u32,
+    /// How long other hosts are waited for, where one missing golden value may condemn them all.
+    pub brake_wait: Duration,
+    /// So many other hosts are attested at once then.
+    pub brake_probe: u32,
+    /// When a silent host gets no new instances any more; `None`: never.
+    pub silence: Option<Silence>,
+    /// Whether a host that was silent gets new instances again by itself.
+    pub unschedule_return: Return,
 }
 
 /// How evacuated instances are on their new host.
@@ -68,6 +88,27 @@ impl OnArrival {
             Self::Stopped => "stopped",
         }
     }
+}
+
+/// When a silent host gets no new instances any more: after both of these.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Silence {
+    /// So long, by a clock that nobody can set.
+    pub unschedule_after: Duration,
+    /// So many rounds in a row.
+    pub rounds: u32,
+    /// More than this share of the hosts silent: it is the daemon that is cut off.
+    pub share: f64,
+}
+
+/// Who lets new instances onto a host again that was silent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Return {
+    /// Lazaret, when the host is Affirming again.
+    Auto,
+    /// A person.
+    Person,
 }
 
 /// Whether anything is touched at all.

@@ -160,13 +160,30 @@ impl Respond {
     /// Stops the case for a person.
     async fn stop(&self, case: &Case, lease: &Lease, reason: String, kind: Kind) -> Result<(), StoreError> {
         let now = self.clock.now();
+        let (mut events, mut known) = (Vec::new(), case.clone());
+        if let Some(case) = self.store.case(&case.id).await? {
+            known = case;
+        }
+        if known.state != CaseState::Open {
+            // Held meanwhile: by a person, or with other cases of its cause.
+            return Ok(());
+        }
         let event = Event::case(kind, &case.id, &case.host, reason.clone(), now);
+        // Of a group people are told once, not of each of its cases.
+        if kind != Kind::CaseHeld || known.held_group.is_none() || known.holds.is_none() {
+            events.push(event);
+        }
         let state = match kind {
             Kind::CaseHeld => CaseState::Held { reason },
             _ => CaseState::Stuck { reason },
         };
         self.store
-            .stop_case(lease, &state, &[event.queued()], now)
+            .stop_case(
+                lease,
+                &state,
+                &events.iter().map(Event::queued).collect::<Vec<_>>(),
+                now,
+            )
             .await?;
         Ok(())
     }

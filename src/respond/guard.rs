@@ -7,14 +7,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::time::Duration;
 
-use lazaret_attest::finding::Finding;
+use lazaret_attest::finding::{Code, Finding};
 use lazaret_attest::verdict::Verdict;
 use serde::{Deserialize, Serialize};
 
-use crate::ids::{CaseId, HostName};
-
-/// This many other hosts with the same finding make it one shared cause.
-const SHARED_WITH: usize = 2;
+use super::inventory::Room;
+use crate::ids::{CaseId, GroupId, HostName};
 
 /// How much may happen at once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,6 +23,16 @@ pub struct Limits {
     pub window: Duration,
     /// Hosts of a zone that must stay enabled; never less than one.
     pub keep_hosts: u32,
+    /// As `max_cases`, of one zone.
+    pub max_cases_zone: u32,
+    /// As `max_cases`, of one host aggregate.
+    pub max_cases_aggregate: u32,
+    /// Virtual processors that have to stay free elsewhere; 0: not asked.
+    pub keep_free_vcpus: u64,
+    /// Memory that has to stay free elsewhere, MB; 0: not asked.
+    pub keep_free_memory_mb: u64,
+    /// So many hosts with one cause are rather one missing golden value, this one counted; never less than two.
+    pub brake_hosts: u32,
 }
 
 /// What is the case when a case is about to act. `None` is "not known".
@@ -32,6 +40,12 @@ pub struct Limits {
 pub struct Circumstances {
     /// Other cases opened within the window, those that a person refused left out.
     pub cases: Option<u32>,
+    /// Those of them whose host is in this host's zone.
+    pub in_zone: Option<u32>,
+    /// How many of them are in each of this host's aggregates.
+    pub in_aggregates: Option<BTreeMap<String, u32>>,
+    /// The room for its instances elsewhere.
+    pub room: Option<Room>,
     /// The condemned host's zone.
     pub zone: Option<Zone>,
     /// What condemns this host.
@@ -68,11 +82,63 @@ impl Cause {
             .filter(|finding| finding.gravity == Verdict::Contraindicated)
             .map(|finding| Self {
                 code: finding.code.as_str().to_owned(),
-                subject: finding.subject.clone(),
+                subject: place(&finding.subject),
                 found: finding.found.clone(),
             })
             .collect()
     }
+
+    /// Whether one missing golden value, or one wrong rule of a policy, can condemn a host for this. A code that this
+    /// version does not know can be anything.
+    fn could_be_missing_value(&self) -> bool {
+        self.code
+            .parse::<Code>()
+            .map_or(true, Code::could_be_missing_value)
+    }
+}
+
+/// The subject without the place in the log, which differs from host to host: `PCR 4, event 17` is `PCR 4`.
+fn place(subject: &str) -> String {
+    let number = |rest: &str| !rest.is_empty() && rest.bytes().all(|b| b.is_ascii_digit());
+    match (subject.split_once(", event "), subject.strip_prefix("IMA entry ")) {
+        (Some((pcr, _)), _) if pcr.starts_with("PCR ") => pcr.to_owned(),
+        (_, Some(rest)) if number(rest) => "IMA entry".to_owned(),
+        _ => subject.to_owned(),
+    }
+}
+
+impl fmt::Display for Cause {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} on {}", self.code, self.subject)?;
+        match &self.found {
+            Some(found) => write!(f, " ({found})"),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Whether the other hosts are asked before a host is powered off for these: one mistake may condemn all of them. A
+/// replay or a signature that contradicts itself is no missing value, and waits for nobody.
+pub fn waits_for_others(causes: &BTreeSet<Cause>) -> bool {
+    causes.iter().all(Cause::could_be_missing_value)
+}
+
+/// Another host, as the choice of whom to ask sees it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Peer {
+    /// Its name.
+    pub host: HostName,
+    /// Whether it was last judged by the same policy.
+    pub same_policy: bool,
+    /// Whether it answered in its last round.
+    pub answers: bool,
+}
+
+/// The hosts to ask: those that are judged by the same policy and answer come first.
+pub fn probe(mut peers: Vec<Peer>, at_most: u32) -> Vec<HostName> {
+    peers.sort_by_key(|peer| (!peer.answers, !peer.same_policy, peer.host.clone()));
+    let at_most = usize::try_from(at_most).unwrap_or(usize::MAX);
+    peers.into_iter().take(at_most).map(|peer| peer.host).collect()
 }
 
 /// Why a case waits for a person.
@@ -87,6 +153,39 @@ pub enum Hold {
         max_cases: u32,
         /// The window.
         window_s: u64,
+    },
+    /// Too many cases of its zone within the window.
+    TooManyInZone {
+        /// The zone.
+        zone: String,
+        /// Other cases there are.
+        cases: u32,
+        /// How many there may be with this one.
+        max_cases: u32,
+        /// The window.
+        window_s: u64,
+    },
+    /// Too many cases of one of its host aggregates within the window.
+    TooManyInAggregate {
+        /// The aggregate.
+        aggregate: String,
+        /// Other cases there are.
+        cases: u32,
+        /// How many there may be with this one.
+        max_cases: u32,
+        /// The window.
+        window_s: u64,
+    },
+    /// Too little would stay free on the other hosts.
+    NoRoom {
+        /// Of what: `vCPUs`, `MB of memory`.
+        what: String,
+        /// Free on the other hosts.
+        free: u64,
+        /// What the host's instances need of it.
+        need: u64,
+        /// What has to stay.
+        keep: u64,
     },
     /// Too few hosts of the zone would stay enabled.
     ZoneTooSmall {
@@ -122,6 +221,33 @@ impl fmt::Display for Hold {
                 f,
                 "{cases} other cases were opened within {window_s} s, and {max_cases} may act without being asked about"
             ),
+            Self::TooManyInZone {
+                zone,
+                cases,
+                max_cases,
+                window_s,
+            } => write!(
+                f,
+                "{cases} other cases of zone {zone} were opened within {window_s} s, and {max_cases} may act without being asked about"
+            ),
+            Self::TooManyInAggregate {
+                aggregate,
+                cases,
+                max_cases,
+                window_s,
+            } => write!(
+                f,
+                "{cases} other cases of aggregate {aggregate} were opened within {window_s} s, and {max_cases} may act without being asked about"
+            ),
+            Self::NoRoom {
+                what,
+                free,
+                need,
+                keep,
+            } => write!(
+                f,
+                "its instances need {need} {what} of {free} that are free elsewhere, and {keep} have to stay free"
+            ),
             Self::ZoneTooSmall {
                 zone,
                 would_stay,
@@ -131,11 +257,11 @@ impl fmt::Display for Hold {
                 "zone {zone} would keep {would_stay} enabled hosts, and {keep_hosts} have to stay"
             ),
             Self::SharedCause { cause, hosts } => {
-                write!(f, "the same finding, {} on {}", cause.code, cause.subject)?;
-                if let Some(found) = &cause.found {
-                    write!(f, " ({found})")?;
-                }
-                write!(f, ", condemns {} other hosts:", hosts.len())?;
+                write!(
+                    f,
+                    "the same finding, {cause}, condemns {} other hosts:",
+                    hosts.len()
+                )?;
                 for host in hosts.iter().take(5) {
                     write!(f, " {host}")?;
                 }
@@ -156,9 +282,18 @@ pub fn remedy(case: &CaseId) -> String {
     )
 }
 
+/// What a person does about a group that is held.
+pub fn group_remedy(group: &GroupId) -> String {
+    format!(
+        "see `lazaret quarantine show {group}`: it says how to add the value to the golden values; `lazaret quarantine dismiss {group} --because ..` then ends its cases. If they are break-ins, `lazaret quarantine approve {group}`"
+    )
+}
+
 /// Every reason to hold; none means that the case may act.
 pub fn holds(limits: &Limits, now: &Circumstances) -> Vec<Hold> {
     let mut holds = Vec::new();
+    holds.extend(crowded(limits, now));
+    holds.extend(no_room(limits, now));
     match now.cases {
         None => holds.push(not_known("how many cases were opened")),
         Some(cases) if cases >= limits.max_cases => holds.push(Hold::TooManyCases {
@@ -180,7 +315,9 @@ pub fn holds(limits: &Limits, now: &Circumstances) -> Vec<Hold> {
     }
     match &now.elsewhere {
         None => holds.push(not_known("what condemns other hosts")),
-        Some(elsewhere) => holds.extend(now.causes.iter().find_map(|cause| shared(cause, elsewhere))),
+        Some(elsewhere) => {
+            holds.extend(shared_cause(limits, &now.causes, elsewhere));
+        }
     }
     if now.causes.is_empty() {
         holds.push(not_known("what condemns this host"));
@@ -188,13 +325,123 @@ pub fn holds(limits: &Limits, now: &Circumstances) -> Vec<Hold> {
     holds
 }
 
-fn shared(cause: &Cause, elsewhere: &BTreeMap<HostName, BTreeSet<Cause>>) -> Option<Hold> {
+/// Cases of one zone or one aggregate.
+fn crowded(limits: &Limits, now: &Circumstances) -> Vec<Hold> {
+    let mut holds = Vec::new();
+    let window_s = limits.window.as_secs();
+    match (&now.zone, now.in_zone) {
+        (_, None) => holds.push(not_known("how many cases of its zone were opened")),
+        (Some(zone), Some(cases)) if cases >= limits.max_cases_zone => holds.push(Hold::TooManyInZone {
+            zone: zone.name.clone(),
+            cases,
+            max_cases: limits.max_cases_zone,
+            window_s,
+        }),
+        // A zone that is not known holds by itself.
+        (_, Some(_)) => {}
+    }
+    match &now.in_aggregates {
+        None => holds.push(not_known("how many cases of its host aggregates were opened")),
+        Some(aggregates) => holds.extend(
+            aggregates
+                .iter()
+                .filter(|(_, cases)| **cases >= limits.max_cases_aggregate)
+                .map(|(aggregate, cases)| Hold::TooManyInAggregate {
+                    aggregate: aggregate.clone(),
+                    cases: *cases,
+                    max_cases: limits.max_cases_aggregate,
+                    window_s,
+                }),
+        ),
+    }
+    holds
+}
+
+/// The floor of what stays free elsewhere, where one is asked for.
+fn no_room(limits: &Limits, now: &Circumstances) -> Vec<Hold> {
+    if limits.keep_free_vcpus == 0 && limits.keep_free_memory_mb == 0 {
+        return Vec::new();
+    }
+    let Some(room) = now.room else {
+        return vec![not_known("what is free on the other hosts")];
+    };
+    let floor = |what: &str, free: u64, need: u64, keep: u64| {
+        (keep > 0 && free < need.saturating_add(keep)).then(|| Hold::NoRoom {
+            what: what.to_owned(),
+            free,
+            need,
+            keep,
+        })
+    };
+    [
+        floor("vCPUs", room.free_vcpus, room.need_vcpus, limits.keep_free_vcpus),
+        floor(
+            "MB of memory",
+            room.free_memory_mb,
+            room.need_memory_mb,
+            limits.keep_free_memory_mb,
+        ),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
+}
+
+/// The holds that no approval covers. An approval is of what was shown: it covers the same limit, not another one,
+/// nor a zone that has become smaller since. Who lets a group of hosts go on lets so many cases act at once.
+pub fn not_approved(approved: &[Hold], holds: Vec<Hold>) -> Vec<Hold> {
+    holds
+        .into_iter()
+        .filter(|hold| !approved.iter().any(|seen| covers(seen, hold)))
+        .collect()
+}
+
+fn covers(seen: &Hold, hold: &Hold) -> bool {
+    match (seen, hold) {
+        (Hold::TooManyCases { .. }, Hold::TooManyCases { .. }) => true,
+        (Hold::TooManyInZone { zone: seen, .. }, Hold::TooManyInZone { zone, .. }) => seen == zone,
+        (Hold::TooManyInAggregate { aggregate: seen, .. }, Hold::TooManyInAggregate { aggregate, .. }) => {
+            seen == aggregate
+        }
+        (Hold::NoRoom { what: seen, .. }, Hold::NoRoom { what, .. }) => seen == what,
+        (
+            Hold::ZoneTooSmall {
+                zone: seen,
+                would_stay: before,
+                ..
+            },
+            Hold::ZoneTooSmall { zone, would_stay, .. },
+        ) => seen == zone && would_stay >= before,
+        (Hold::SharedCause { cause: seen, .. }, Hold::SharedCause { cause, .. }) => seen == cause,
+        (
+            Hold::SharedCause { hosts, .. },
+            Hold::TooManyCases { cases, .. }
+            | Hold::TooManyInZone { cases, .. }
+            | Hold::TooManyInAggregate { cases, .. },
+        ) => usize::try_from(*cases).is_ok_and(|cases| cases <= hosts.len()),
+        (Hold::NotKnown { what: seen }, Hold::NotKnown { what }) => seen == what,
+        _ => false,
+    }
+}
+
+/// The cause that this host shares with so many others that it is rather one mistake than as many break-ins.
+pub fn shared_cause(
+    limits: &Limits,
+    causes: &BTreeSet<Cause>,
+    elsewhere: &BTreeMap<HostName, BTreeSet<Cause>>,
+) -> Option<Hold> {
+    let others = limits.brake_hosts.max(2).saturating_sub(1);
+    causes.iter().find_map(|cause| shared(cause, elsewhere, others))
+}
+
+fn shared(cause: &Cause, elsewhere: &BTreeMap<HostName, BTreeSet<Cause>>, others: u32) -> Option<Hold> {
     let hosts: Vec<HostName> = elsewhere
         .iter()
         .filter(|(_, causes)| causes.contains(cause))
         .map(|(host, _)| host.clone())
         .collect();
-    (hosts.len() >= SHARED_WITH).then(|| Hold::SharedCause {
+    let enough = usize::try_from(others).is_ok_and(|others| hosts.len() >= others);
+    enough.then(|| Hold::SharedCause {
         cause: cause.clone(),
         hosts,
     })
@@ -216,6 +463,11 @@ mod tests {
         max_cases: 2,
         window: Duration::from_secs(3600),
         keep_hosts: 1,
+        max_cases_zone: 9,
+        max_cases_aggregate: 9,
+        keep_free_vcpus: 0,
+        keep_free_memory_mb: 0,
+        brake_hosts: 3,
     };
 
     fn cause(found: &str) -> Cause {
@@ -233,6 +485,14 @@ mod tests {
     fn circumstances(cases: u32, others: u32, alike: usize) -> Circumstances {
         Circumstances {
             cases: Some(cases),
+            in_zone: Some(0),
+            in_aggregates: Some(BTreeMap::from([("ssd".to_owned(), 0)])),
+            room: Some(Room {
+                free_vcpus: 100,
+                free_memory_mb: 1000,
+                need_vcpus: 10,
+                need_memory_mb: 100,
+            }),
             zone: Some(Zone {
                 name: "nova".into(),
                 others_enabled: others,
@@ -277,22 +537,147 @@ mod tests {
     }
 
     #[test]
+    fn the_place_in_a_log_makes_no_other_cause() {
+        let of = |subject: &str| {
+            let finding = Finding::new(Code::BootEventNotGolden, subject).found("aa");
+            Cause::of(&[finding])
+        };
+        assert_eq!(
+            of("PCR sha256:4, event 17: vmlinuz"),
+            of("PCR sha256:4, event 18: vmlinuz")
+        );
+        assert_eq!(of("IMA entry 17"), of("IMA entry 4711"));
+        assert_ne!(of("PCR sha256:4, event 17"), of("PCR sha256:5, event 17"));
+        assert_ne!(of("/usr/bin/a, event 1"), of("/usr/bin/a, event 2"));
+    }
+
+    #[test]
     fn what_is_not_known_holds() {
-        assert_eq!(holds(&LIMITS, &Circumstances::default()).len(), 4);
-        for forget in 0..4 {
+        let floor = Limits {
+            keep_free_vcpus: 1,
+            ..LIMITS
+        };
+        assert_eq!(holds(&LIMITS, &Circumstances::default()).len(), 6);
+        assert_eq!(holds(&floor, &Circumstances::default()).len(), 7);
+        for forget in 0..7 {
             let mut now = circumstances(0, 3, 0);
             match forget {
                 0 => now.cases = None,
                 1 => now.zone = None,
                 2 => now.elsewhere = None,
+                3 => now.in_zone = None,
+                4 => now.in_aggregates = None,
+                5 => now.room = None,
                 _ => now.causes.clear(),
             }
-            let found = holds(&LIMITS, &now);
+            let found = holds(&floor, &now);
             assert!(
                 matches!(found.as_slice(), [Hold::NotKnown { .. }]),
                 "{forget}: {found:?}"
             );
         }
+    }
+
+    #[test]
+    fn zones_aggregates_and_the_floor_have_limits_of_their_own() {
+        let limits = Limits {
+            max_cases_zone: 1,
+            max_cases_aggregate: 2,
+            keep_free_vcpus: 90,
+            keep_free_memory_mb: 900,
+            ..LIMITS
+        };
+        let mut now = circumstances(1, 3, 0);
+        assert_eq!(holds(&limits, &now), [], "at each edge");
+        now.in_zone = Some(1);
+        now.in_aggregates = Some(BTreeMap::from([("ssd".to_owned(), 2), ("gpu".to_owned(), 1)]));
+        now.room = now.room.map(|room| Room {
+            need_vcpus: 11,
+            ..room
+        });
+        let words: Vec<String> = holds(&limits, &now).iter().map(ToString::to_string).collect();
+        assert_eq!(words.len(), 3, "{words:?}");
+        for (word, part) in words
+            .iter()
+            .zip(["zone nova", "aggregate ssd", "11 vCPUs of 100"])
+        {
+            assert!(word.contains(part), "{word}");
+        }
+    }
+
+    #[test]
+    fn an_approval_covers_what_was_shown_and_nothing_else() {
+        let shown = holds(&LIMITS, &circumstances(7, 0, 4));
+        assert_eq!(shown.len(), 3);
+        let later = |cases, others, alike| holds(&LIMITS, &circumstances(cases, others, alike));
+        assert_eq!(not_approved(&shown, later(9, 0, 9)), [], "the same limits");
+        assert_eq!(not_approved(&[], later(9, 0, 9)).len(), 3);
+        // A group of five hosts was let go on: its five cases may act, a sixth may not.
+        let group = [Hold::SharedCause {
+            cause: cause("aa"),
+            hosts: (0..5).map(host).collect(),
+        }];
+        assert_eq!(not_approved(&group, later(5, 3, 9)), []);
+        assert!(matches!(
+            not_approved(&group, later(6, 3, 9)).as_slice(),
+            [Hold::TooManyCases { cases: 6, .. }]
+        ));
+        assert!(
+            matches!(
+                not_approved(&group, later(0, 0, 9)).as_slice(),
+                [Hold::ZoneTooSmall { .. }]
+            ),
+            "the last host of a zone is asked about all the same"
+        );
+        let mut other = circumstances(0, 3, 0);
+        other.causes = BTreeSet::from([cause("bb")]);
+        other.elsewhere = Some((0..2).map(|n| (host(n), BTreeSet::from([cause("bb")]))).collect());
+        assert_eq!(
+            not_approved(&group, holds(&LIMITS, &other)).len(),
+            1,
+            "another cause"
+        );
+    }
+
+    #[test]
+    fn only_what_a_missing_value_can_make_waits_for_other_hosts() {
+        let of = |codes: &[Code]| {
+            codes
+                .iter()
+                .map(|code| Cause {
+                    code: code.as_str().into(),
+                    ..cause("aa")
+                })
+                .collect::<BTreeSet<_>>()
+        };
+        for code in [Code::PcrNotGolden, Code::ImaFileUnknown, Code::BootEventNotGolden] {
+            assert!(waits_for_others(&of(&[code])), "{code}");
+            assert!(!waits_for_others(&of(&[code, Code::ImaReplayMismatch])), "{code}");
+        }
+        for code in [
+            Code::BootLogReplayMismatch,
+            Code::ResetCountFell,
+            Code::QuoteSignatureInvalid,
+        ] {
+            assert!(!waits_for_others(&of(&[code])), "{code}");
+        }
+    }
+
+    #[test]
+    fn hosts_of_the_same_policy_that_answer_are_asked_first() {
+        let peer = |n: usize, same_policy, answers| Peer {
+            host: host(n),
+            same_policy,
+            answers,
+        };
+        let peers = vec![
+            peer(1, true, false),
+            peer(2, false, true),
+            peer(3, true, true),
+            peer(4, false, true),
+        ];
+        assert_eq!(probe(peers.clone(), 2), [host(3), host(2)]);
+        assert_eq!(probe(peers, 9).len(), 4);
     }
 
     #[test]
@@ -329,15 +714,28 @@ mod tests {
             cases in proptest::option::of(0u32..8),
             others in proptest::option::of(0u32..8),
             alike in proptest::option::of(0usize..5),
+            in_zone in proptest::option::of(0u32..4),
+            in_aggregate in proptest::option::of(0u32..4),
+            free in proptest::option::of(0u64..200),
+            keep in 0u64..100,
+            brake_hosts in 0u32..5,
         ) {
-            let limits = Limits { max_cases, keep_hosts, window: Duration::from_secs(60) };
+            let limits = Limits {
+                max_cases, keep_hosts, max_cases_zone: 2, max_cases_aggregate: 3, keep_free_vcpus: keep, brake_hosts, ..LIMITS
+            };
             let mut now = circumstances(0, 0, 0);
             now.cases = cases;
+            now.in_zone = in_zone;
+            now.in_aggregates = in_aggregate.map(|n| BTreeMap::from([("ssd".to_owned(), n)]));
+            now.room = free.map(|free_vcpus| Room { free_vcpus, free_memory_mb: 0, need_vcpus: 50, need_memory_mb: 7 });
             now.zone = others.map(|others_enabled| Zone { name: "z".into(), others_enabled });
             now.elsewhere = alike.map(|n| (0..n).map(|n| (host(n), BTreeSet::from([cause("aa")]))).collect());
             let within = cases.is_some_and(|n| n < max_cases)
                 && others.is_some_and(|n| n >= keep_hosts && n >= 1)
-                && alike.is_some_and(|n| n < 2);
+                && alike.is_some_and(|n| n + 1 < usize::try_from(brake_hosts).unwrap().max(2))
+                && in_zone.is_some_and(|n| n < 2)
+                && in_aggregate.is_some_and(|n| n < 3)
+                && (keep == 0 || free.is_some_and(|free| free >= 50 + keep));
             prop_assert_eq!(holds(&limits, &now).is_empty(), within);
         }
     }

@@ -126,6 +126,33 @@ impl Inventory {
         })
     }
 
+    /// Reads what the limits are asked with, and no more: no plan is made of it. The instances and the room for them
+    /// only where a floor is asked for.
+    pub async fn for_limits(cloud: &Cloud, host: &HostName, with_room: bool) -> Result<Self, Error> {
+        let not_read = || "not read".to_owned();
+        let room = async {
+            if !with_room {
+                return Ok((Vec::new(), Known::NotKnown(not_read())));
+            }
+            let instances = cloud.servers_on(host).await?;
+            Ok((instances, aside(cloud.capacity()).await))
+        };
+        let (services, aggregates, (instances, capacity)) =
+            tokio::try_join!(cloud.compute_services(), cloud.aggregates(), room)?;
+        Ok(Self {
+            host: host.clone(),
+            services,
+            aggregates,
+            instances,
+            migrations: Vec::new(),
+            masakari: Masakari::NotKnown(not_read()),
+            capacity,
+            groups: Known::NotKnown(not_read()),
+            keys: Default::default(),
+            leaves_off: Known::NotKnown(not_read()),
+        })
+    }
+
     /// The host's own compute service.
     pub fn service(&self) -> Option<&ComputeService> {
         self.services

@@ -3,12 +3,14 @@
 //! [`decide`], [`guard`], [`plan`] and [`saga`] are pure and make every choice. [`Respond::on_round`] writes a
 //! round and all that follows from it in one transaction; the [`driver`] carries plans out and chooses nothing.
 
+mod caution;
 pub mod decide;
 pub mod guard;
 pub mod holddown;
 mod inventory;
 pub mod plan;
 pub mod saga;
+mod words;
 
 mod case_run;
 pub mod driver;
@@ -17,6 +19,7 @@ pub mod journal;
 mod keep_out;
 mod leave;
 mod on_round;
+mod open_case;
 mod preview;
 pub mod steps;
 
@@ -34,7 +37,7 @@ use std::time::Duration;
 use tokio::sync::{Mutex, Notify};
 use tokio::task::JoinHandle;
 
-use crate::clock::Clock;
+use crate::clock::{Clock, Timestamp};
 use crate::config::Response;
 use crate::ids::HostName;
 use crate::openstack::{Cloud, Error};
@@ -57,6 +60,10 @@ pub struct Respond {
     clock: Arc<dyn Clock>,
     /// Between two looks at something that takes its time.
     pace: Duration,
+    /// When this daemon began, by a clock that nobody can set ..
+    started: tokio::time::Instant,
+    /// .. and by the one that results carry.
+    started_at: Timestamp,
     /// Names this process in leases.
     owner: String,
     /// Proves the tags that keep instances where they are; without it none counts.
@@ -92,6 +99,8 @@ impl Respond {
             cloud,
             config,
             fencing,
+            started: tokio::time::Instant::now(),
+            started_at: clock.now(),
             clock,
             owner,
             keep: None,

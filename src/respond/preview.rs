@@ -9,10 +9,11 @@ use crate::openstack::Error;
 use crate::store::StoreError;
 
 use super::Respond;
+use super::caution::Asking;
 use super::guard::Cause;
 use super::inventory::Inventory;
-use super::on_round::findings;
 use super::plan::{NoPlan, Plan};
+use super::words::findings;
 
 /// Why there is no plan to show.
 #[derive(Debug, thiserror::Error)]
@@ -53,7 +54,7 @@ impl Respond {
         }
         let now = self.clock.now();
         let case = CaseId::new(CaseKind::Quarantine, now, rand::random());
-        let holds = self.holds(&case, now, causes, &inventory).await?;
+        let holds = self.holds(Asking::New(now), causes, &inventory).await?;
         let order = self.order(&case, "its cause stands here", host, now);
         Ok(Plan::make(&order, &inventory, holds)?)
     }

@@ -16,7 +16,7 @@ use super::{
 };
 use crate::clock::Timestamp;
 use crate::config::ResponseMode;
-use crate::ids::{CaseId, CaseKind, HostName, RoundId, Sha256Digest};
+use crate::ids::{CaseId, CaseKind, GroupId, HostName, RoundId, Sha256Digest};
 
 /// No case rests longer. One that seems to was postponed by a clock that was ahead, and is due.
 pub const LONGEST_REST: Duration = Duration::from_secs(600);
@@ -53,6 +53,12 @@ pub struct NewCase {
     pub kind: CaseKind,
     /// The case that it undoes: a release's quarantine.
     pub parent: Option<CaseId>,
+    /// The group that it is held with.
+    pub held_group: Option<GroupId>,
+    /// The limits that hold it.
+    pub holds: Option<Json>,
+    /// Not driven before this time, which is no later than [`LONGEST_REST`] from now.
+    pub not_before: Timestamp,
     /// The host.
     pub host: HostName,
     /// `Open`, or `Held` when a limit asks for a person.
@@ -84,6 +90,12 @@ pub struct Case {
     pub kind: CaseKind,
     /// The case that it undoes: a release's quarantine.
     pub parent: Option<CaseId>,
+    /// The group that it is held with, or was last.
+    pub held_group: Option<GroupId>,
+    /// The limits that hold it.
+    pub holds: Option<Json>,
+    /// The limits that a person saw, and let it go over.
+    pub approved_holds: Option<Json>,
     /// The host.
     pub host: HostName,
     /// Where it stands.
@@ -329,10 +341,12 @@ pub(super) async fn open_case(write: &mut Write, case: &NewCase, now: Timestamp)
         .bind(now.as_millis())
         .bind(case.condemned_by.to_string())
         .bind(case.confirmed_by.to_string())
-        .bind(now.as_millis())
+        .bind(case.not_before.min(now.plus(LONGEST_REST)).as_millis())
         .bind(case.plan.as_str().to_owned())
         .bind(case.kind.as_str())
-        .bind(case.parent.as_ref().map(CaseId::to_string));
+        .bind(case.parent.as_ref().map(CaseId::to_string))
+        .bind(case.held_group.as_ref().map(GroupId::to_string))
+        .bind(case.holds.as_ref().map(|holds| holds.as_str().to_owned()));
     write.run(insert).await?;
     for (position, name) in (0_i64..).zip(&case.steps) {
         let insert = statement(sql::STEP_INSERT)
@@ -422,6 +436,9 @@ fn case_of(row: &Columns<'_>) -> Result<Case, StoreError> {
         id: row.read("id")?,
         kind: row.read("kind")?,
         parent: row.maybe_read("parent")?,
+        held_group: row.maybe_read("held_group")?,
+        holds: row.maybe_json("holds")?,
+        approved_holds: row.maybe_json("approved_holds")?,
         host: row.read("host")?,
         state,
         mode,

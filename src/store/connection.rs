@@ -30,6 +30,7 @@ pub const MIGRATIONS: &[(i64, &str, &str)] = &[
         "case_kinds",
         include_str!("../../migrations/0003_case_kinds.sql"),
     ),
+    (4, "caution", include_str!("../../migrations/0004_caution.sql")),
     (
         6,
         "deliveries",

@@ -98,6 +98,8 @@ mode = "enforce"
 recovery = "masakari"
 local_disk = "rebuild"
 lease_s = 10
+startup_grace_s = 0
+brake_wait_s = 5
 
 [fence]
 off_polls = 3

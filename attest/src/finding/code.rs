@@ -293,6 +293,17 @@ codes! {
         "See whether an update was interrupted; finish it and reboot. If the parts belong together, list them in one alternative.";
 }
 
+impl Code {
+    /// Whether one missing golden value, or one rule that is wrong in a policy, can be all there is behind it: it is a
+    /// proven fact held against what the operator wrote. A proof that failed is not.
+    pub fn could_be_missing_value(self) -> bool {
+        match self.bounds() {
+            Bounds::Free => true,
+            Bounds::Fixed | Bounds::RaiseOnly => false,
+        }
+    }
+}
+
 impl std::fmt::Display for Code {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.pad(self.as_str())

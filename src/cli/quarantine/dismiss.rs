@@ -18,6 +18,11 @@ const LEASE: std::time::Duration = std::time::Duration::from_secs(30);
 
 /// Closes a held or stuck case without doing anything more.
 pub(super) async fn dismiss(store: &Store, id: &CaseId, because: &str) -> Result<Exit, Trouble> {
+    one(store, id, because).await?;
+    Ok(Exit::Ok)
+}
+
+pub(super) async fn one(store: &Store, id: &CaseId, because: &str) -> Result<(), Trouble> {
     let case = store.case(id).await?.ok_or_else(|| no_case(id))?;
     if !matches!(case.state, CaseState::Held { .. } | CaseState::Stuck { .. }) {
         return Err(Trouble::say(
@@ -69,5 +74,5 @@ pub(super) async fn dismiss(store: &Store, id: &CaseId, because: &str) -> Result
             case.host
         ));
     }
-    Ok(Exit::Ok)
+    Ok(())
 }

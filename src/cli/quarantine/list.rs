@@ -1,6 +1,6 @@
 //! `lazaret quarantine list`: all cases.
 
-use super::state;
+use super::{group, state};
 use crate::{
     cli::{
         exit::{Exit, Trouble},
@@ -35,5 +35,6 @@ pub(super) async fn list(store: &Store, open: bool, json: bool) -> Result<Exit, 
         ]
     });
     out::print(&out::table(["CASE", "HOST", "STATE", "OPENED", "CAUSE"], rows));
+    group::list(store, &cases).await?;
     Ok(Exit::Ok)
 }

@@ -1,5 +1,6 @@
 //! `lazaret quarantine`: the cases, one file for each of its commands.
 
+pub(super) mod group;
 mod list;
 mod show;
 
@@ -9,7 +10,10 @@ mod evidence;
 mod plan;
 mod release;
 
-use std::path::{Path, PathBuf};
+use std::{
+    path::{Path, PathBuf},
+    str::FromStr,
+};
 
 use clap::{Args, Subcommand};
 
@@ -18,7 +22,7 @@ use super::{
     exit::{Exit, Trouble},
 };
 use crate::{
-    ids::{CaseId, HostName},
+    ids::{CaseId, GroupId, HostName, IdError},
     store::CaseState,
 };
 
@@ -40,10 +44,10 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
-    /// One case: where it stands, its steps, instances and journal.
+    /// One case: where it stands, its steps, instances and journal. Or a group of cases that are held together.
     Show {
-        /// The case.
-        case: CaseId,
+        /// The case, or the group.
+        case: Subject,
         /// Print JSON.
         #[arg(long)]
         json: bool,
@@ -59,13 +63,13 @@ enum Command {
     },
     /// Let a held or stuck case go on.
     Approve {
-        /// The case.
-        case: CaseId,
+        /// The case; or a group: every case in it that is held.
+        case: Subject,
     },
     /// Close a held or stuck case without doing anything more.
     Dismiss {
-        /// The case.
-        case: CaseId,
+        /// The case; or a group: every case in it that is held.
+        case: Subject,
         /// Why, for the record.
         #[arg(long, value_name = "TEXT")]
         because: String,
@@ -95,15 +99,42 @@ impl Quarantine {
         let store = context::store(&config).await?;
         match self.command {
             Command::List { open, json } => list::list(&store, open, json).await,
-            Command::Show { case, json } => show::show(&store, &case, json).await,
             Command::Plan { host, json } => plan::plan(&config, store, &host, json).await,
-            Command::Approve { case } => approve::approve(&store, &case, config.response.mode).await,
-            Command::Dismiss { case, because } => dismiss::dismiss(&store, &case, &because).await,
+            Command::Show { case, json } => match case {
+                Subject::Case(case) => show::show(&store, &case, json).await,
+                Subject::Group(group) => group::show(&store, &group, json).await,
+            },
+            Command::Approve { case } => match case {
+                Subject::Case(case) => approve::approve(&store, &case, config.response.mode).await,
+                Subject::Group(group) => group::approve(&store, &group, config.response.mode).await,
+            },
+            Command::Dismiss { case, because } => match case {
+                Subject::Case(case) => dismiss::dismiss(&store, &case, &because).await,
+                Subject::Group(group) => group::dismiss(&store, &group, &because).await,
+            },
             Command::Release { host } => release::release(&context::rounds(&config).await?, &host).await,
             Command::Evidence { case, output, force } => {
                 evidence::evidence(&store, &case, &output, force).await
             }
         }
+    }
+}
+
+/// A case, or a group of cases.
+#[derive(Debug, Clone)]
+enum Subject {
+    Case(CaseId),
+    Group(GroupId),
+}
+
+impl FromStr for Subject {
+    type Err = IdError;
+
+    fn from_str(text: &str) -> Result<Self, IdError> {
+        if text.starts_with("g-") {
+            return text.parse().map(Self::Group);
+        }
+        text.parse().map(Self::Case)
     }
 }
 

@@ -53,6 +53,11 @@ fn text(shown: &Shown) -> String {
         out::plain(&case.cause),
         case.opened_at
     ));
+    if let Some(group) = &case.held_group {
+        text.push_str(&format!(
+            "  group   {group} (`lazaret quarantine show {group}`)\n"
+        ));
+    }
     if let Some(by) = &case.approved_by {
         text.push_str(&format!("  approved by {}\n", out::plain(by)));
     }

@@ -95,6 +95,9 @@ pub(in crate::report) fn hostile() -> Report {
         id: "q-20261121-7f3a2c".parse().unwrap(),
         kind: CaseKind::Quarantine,
         parent: None,
+        held_group: None,
+        holds: None,
+        approved_holds: None,
         host: host(),
         state: CaseState::Closed {
             reason: "2 of 3 instances elsewhere, 1 left for a person".into(),

@@ -131,6 +131,16 @@ fn response(recovery: config::Recovery, local_disk: LocalDisk) -> config::Respon
         ironic_nodes: Default::default(),
         holddown_interval: Duration::from_millis(20),
         holddown_repairs: 5,
+        max_cases_zone: 9,
+        max_cases_aggregate: 9,
+        keep_free_vcpus: 0,
+        keep_free_memory_mb: 0,
+        startup_grace: Duration::ZERO,
+        brake_hosts: 3,
+        brake_wait: Duration::ZERO,
+        brake_probe: 4,
+        silence: None,
+        unschedule_return: config::Return::Auto,
     }
 }
 

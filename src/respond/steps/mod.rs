@@ -1,6 +1,7 @@
 //! One file for each step: look, act only if needed, look again. A step done twice has the effect of one.
 
 mod announce;
+mod brake;
 mod close;
 mod confirm;
 mod disable;
@@ -88,9 +89,10 @@ pub(super) async fn ensure(step: Step, context: &Context<'_>) -> Result<Outcome,
         )));
     };
     match step {
-        Step::Plan | Step::Announce => Box::pin(announce::ensure(context, &plan)).await,
+        Step::Plan | Step::Announce => Box::pin(announce::ensure(context)).await,
         Step::Disable => Box::pin(disable::ensure(context, &plan)).await,
         Step::Isolate => Box::pin(isolate::ensure(context, &plan)).await,
+        Step::Brake => Box::pin(brake::ensure(context)).await,
         Step::Fence => Box::pin(fence::ensure(context)).await,
         Step::ForceDown => Box::pin(force_down::ensure(context, &plan)).await,
         Step::Evacuate => Box::pin(evacuate::ensure(context, &plan)).await,
@@ -106,6 +108,8 @@ pub(super) fn deadline(step: Step, respond: &Respond) -> Option<Duration> {
         Step::Plan | Step::Announce | Step::Disable | Step::Isolate | Step::Confirm | Step::Close => {
             Some(config.step_deadline)
         }
+        // Other hosts are waited for first.
+        Step::Brake => Some(config.step_deadline.saturating_add(config.brake_wait)),
         // Both are bounded by the fence's own times, one method after the other.
         Step::Fence | Step::ForceDown => None,
         // Bounded within by each of the two deadlines; a proof may have to be observed first.

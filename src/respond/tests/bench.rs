@@ -10,7 +10,7 @@ use lazaret_attest::verdict::Verdict;
 use super::*;
 use crate::clock::{ManualClock, Timestamp};
 use crate::config::secret::{Secret, SecretSource};
-use crate::config::{FenceTimes, LocalDisk, Recovery, ResponseMode};
+use crate::config::{FenceTimes, LocalDisk, Recovery, ResponseMode, Return};
 use crate::ids::{CaseId, RoundId, Sha256Digest};
 use crate::openstack::scripted::{Answer, Request, Server, answer};
 use crate::openstack::{self, Connection, Credential};
@@ -124,6 +124,16 @@ impl World {
             ironic_nodes: Default::default(),
             holddown_interval: Duration::from_millis(20),
             holddown_repairs: 5,
+            max_cases_zone: 9,
+            max_cases_aggregate: 9,
+            keep_free_vcpus: 0,
+            keep_free_memory_mb: 0,
+            startup_grace: Duration::ZERO,
+            brake_hosts: 3,
+            brake_wait: Duration::ZERO,
+            brake_probe: 4,
+            silence: None,
+            unschedule_return: Return::Auto,
         };
         let times = FenceTimes {
             off_polls: 3,

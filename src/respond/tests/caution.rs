@@ -47,7 +47,7 @@ async fn one_new_digest_on_many_hosts_is_held_until_a_person_approves() {
         "{reason}"
     );
     assert_eq!(bench.effects(), Vec::<String>::new());
-    assert!(bench.kinds().await.contains(&"case-held".to_owned()));
+    assert!(bench.kinds().await.contains(&"group-held".to_owned()));
     bench
         .store
         .approve(&case.id, "ann", bench.clock.now())

@@ -2,6 +2,7 @@
 
 mod again;
 mod caution;
+mod cautious_brake;
 mod cloud;
 mod course;
 mod faults;
@@ -21,7 +22,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::clock::{Clock as _, ManualClock, Timestamp};
 use crate::config::secret::{Secret, SecretSource};
-use crate::config::{FenceTimes, LocalDisk, Recovery, Response, ResponseMode};
+use crate::config::{FenceTimes, LocalDisk, Recovery, Response, ResponseMode, Return};
 use crate::fence::redfish::{Redfish, Target};
 use crate::fence::{AgentPort, Method, Methods, Trust};
 use crate::ids::{CaseKind, HostName, RoundId, Sha256Digest};
@@ -41,7 +42,7 @@ struct Bench {
     store: Store,
     clock: Arc<ManualClock>,
     config: Response,
-    rounds: u8,
+    rounds: u32,
     _directory: tempfile::TempDir,
 }
 
@@ -78,6 +79,16 @@ pub(in crate::respond) fn response() -> Response {
         ironic_nodes: Default::default(),
         holddown_interval: Duration::from_millis(20),
         holddown_repairs: 5,
+        max_cases_zone: 9,
+        max_cases_aggregate: 9,
+        keep_free_vcpus: 0,
+        keep_free_memory_mb: 0,
+        startup_grace: Duration::ZERO,
+        brake_hosts: 3,
+        brake_wait: Duration::ZERO,
+        brake_probe: 4,
+        silence: None,
+        unschedule_return: Return::Auto,
     }
 }
 
@@ -106,8 +117,12 @@ impl Bench {
     }
 
     async fn enrol(&self, n: u8) {
+        self.enrol_as(name(n.into()), n).await;
+    }
+
+    async fn enrol_as(&self, name: HostName, n: u8) {
         let host = NewHost {
-            name: name(n.into()),
+            name,
             agent_url: "https://127.0.0.1:9".parse().unwrap(),
             policy: None,
             ak_public: vec![n],
@@ -169,18 +184,34 @@ impl Bench {
     }
 
     async fn round(&mut self, daemon: &Respond, host: &HostName, verdict: Verdict, found: &str) -> Decision {
-        self.rounds += 1;
-        self.clock.advance(Duration::from_secs(1));
-        let now = self.clock.now();
-        let evidence = self.store.put_evidence(&[self.rounds], now).await.unwrap();
         let findings = if verdict == Verdict::Contraindicated {
             vec![finding(found)]
         } else {
             vec![]
         };
+        self.round_with(daemon, host, verdict, findings).await
+    }
+
+    async fn round_with(
+        &mut self,
+        daemon: &Respond,
+        host: &HostName,
+        verdict: Verdict,
+        findings: Vec<Finding>,
+    ) -> Decision {
+        self.rounds += 1;
+        self.clock.advance(Duration::from_secs(1));
+        let now = self.clock.now();
+        let evidence = self
+            .store
+            .put_evidence(&self.rounds.to_be_bytes(), now)
+            .await
+            .unwrap();
+        let mut id = [0; 16];
+        id[..4].copy_from_slice(&self.rounds.to_be_bytes());
         let recording = Recording {
             round: Round {
-                id: RoundId::new([self.rounds; 16]),
+                id: RoundId::new(id),
                 host: host.clone(),
                 purpose: Purpose::Scheduled,
                 confirms: None,

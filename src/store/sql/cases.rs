@@ -3,14 +3,16 @@
 macro_rules! case_columns {
     () => {
         "id, host, state, reason, mode, cause, opened_at, closed_at, condemned_by, confirmed_by, approved_by, \
-         not_before, plan, outcome, kind, parent"
+         not_before, plan, outcome, kind, parent, \
+         held_group, holds, approved_holds"
     };
 }
 
 statements! {
     CASE_INSERT =
         "INSERT INTO cases (id, host, unclosed_host, state, reason, mode, cause, opened_at, condemned_by, confirmed_by, \
-         not_before, plan, kind, parent) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
+         not_before, plan, kind, parent, held_group, holds) \
+         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
     CASE = concat!("SELECT ", case_columns!(), " FROM cases WHERE id = ?");
     CASES = concat!("SELECT ", case_columns!(), " FROM cases ORDER BY opened_at DESC, id");
     CASES_OF_HOST = concat!("SELECT ", case_columns!(), " FROM cases WHERE host = ? ORDER BY opened_at DESC, id");
@@ -29,8 +31,9 @@ statements! {
         "UPDATE cases SET state = 'closed', reason = ?, closed_at = ?, outcome = ?, unclosed_host = NULL \
          WHERE id = ? AND state <> 'closed'";
     CASE_APPROVE =
-        "UPDATE cases SET state = 'open', reason = NULL, approved_by = ?, not_before = ? \
+        "UPDATE cases SET state = 'open', reason = NULL, approved_by = ?, not_before = ?, approved_holds = ?, holds = NULL \
          WHERE id = ? AND (state = 'held' OR state = 'stuck')";
+    CASE_HOLDS = "UPDATE cases SET holds = ?, held_group = ? WHERE id = ?";
     CASE_STILL_OPEN = "UPDATE cases SET state = 'open' WHERE id = ? AND state = 'open'";
     CASE_EVIDENCE_INSERT = "INSERT INTO case_evidence (case_id, role, digest) VALUES (?, ?, ?)";
     CASE_EVIDENCE = "SELECT role, digest FROM case_evidence WHERE case_id = ? ORDER BY role";

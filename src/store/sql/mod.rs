@@ -17,6 +17,7 @@ mod audit;
 mod cases;
 mod challenges;
 mod evidence;
+mod groups;
 mod hosts;
 mod journal;
 mod leases;
@@ -29,6 +30,7 @@ pub(super) use audit::*;
 pub(super) use cases::*;
 pub(super) use challenges::*;
 pub(super) use evidence::*;
+pub(super) use groups::*;
 pub(super) use hosts::*;
 pub(super) use journal::*;
 pub(super) use leases::*;
@@ -47,6 +49,7 @@ pub fn all() -> impl Iterator<Item = (&'static str, &'static str)> {
         leases::STATEMENTS,
         cases::STATEMENTS,
         steps::STATEMENTS,
+        groups::STATEMENTS,
         journal::STATEMENTS,
         policies::STATEMENTS,
         outbox::STATEMENTS,

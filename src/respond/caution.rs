@@ -1,0 +1,267 @@
+//! Asks the [`guard`] with what is so now, and holds together what fails for one cause.
+//!
+//! Every limit is asked when a case is opened, and again before the host is powered off: two daemons may have opened
+//! cases at once, and other hosts may have failed alike since.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::clock::Timestamp;
+use crate::config;
+use crate::ids::{CaseKind, GroupId, HostName};
+use crate::store::{Case, CaseFilter, CaseState, StoreError};
+
+use super::Respond;
+use super::guard::{self, Cause, Circumstances, Hold, Limits};
+use super::inventory::Inventory;
+use super::journal::{json, plan_of, value};
+use super::notify::Event;
+use super::words::findings;
+
+/// Whose limits are asked.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Asking<'a> {
+    /// A case about to be opened; every other one counts.
+    New(Timestamp),
+    /// A case that is there. Those that were opened before it count: of two at once, one goes on.
+    Known(&'a Case),
+}
+
+impl Respond {
+    /// Every limit that this case would be over, and that no person has let it go over.
+    pub(super) async fn holds(
+        &self,
+        asking: Asking<'_>,
+        causes: BTreeSet<Cause>,
+        inventory: &Inventory,
+    ) -> Result<Vec<Hold>, StoreError> {
+        let limits = limits(&self.config);
+        let (at, approved) = match asking {
+            Asking::New(now) => (now, Vec::new()),
+            Asking::Known(case) => (case.opened_at, approved(case)),
+        };
+        let since = at.minus(limits.window);
+        let cases = self.store.cases_opened_since(since).await?;
+        let others: Vec<&Case> = cases.iter().filter(|other| counts(asking, other)).collect();
+        let all = guard::holds(
+            &limits,
+            &Circumstances {
+                cases: Some(number(others.len())),
+                in_zone: inventory.zone().map(|zone| {
+                    // A host whose zone nobody knows may be in this one.
+                    let here =
+                        |case: &&&Case| zone_of(case, inventory).is_none_or(|other| other == zone.name);
+                    number(others.iter().filter(here).count())
+                }),
+                in_aggregates: Some(in_aggregates(&self.config, &others, inventory)),
+                room: inventory.room(&self.config.quarantine_aggregate),
+                zone: inventory.zone(),
+                causes,
+                elsewhere: Some(self.elsewhere(&inventory.host, since).await?),
+            },
+        );
+        Ok(guard::not_approved(&approved, all))
+    }
+
+    /// The cause that this host shares with too many others, if there is one.
+    pub(super) async fn shared(
+        &self,
+        host: &HostName,
+        causes: &BTreeSet<Cause>,
+        now: Timestamp,
+    ) -> Result<Option<Hold>, StoreError> {
+        let limits = limits(&self.config);
+        let elsewhere = self.elsewhere(host, now.minus(limits.window)).await?;
+        Ok(guard::shared_cause(&limits, causes, &elsewhere))
+    }
+
+    /// What condemned other hosts since then.
+    pub(super) async fn elsewhere(
+        &self,
+        host: &HostName,
+        since: Timestamp,
+    ) -> Result<BTreeMap<HostName, BTreeSet<Cause>>, StoreError> {
+        let store = &self.store;
+        let mut causes = BTreeMap::new();
+        for other in store.hosts().await? {
+            let Some(last) = &other.last else { continue };
+            if other.name() == host
+                || last.verdict != lazaret_attest::verdict::Verdict::Contraindicated
+                || last.at < since
+            {
+                continue;
+            }
+            if let Some(round) = store.round(last.round).await? {
+                causes.insert(other.name().clone(), Cause::of(&findings(&round)));
+            }
+        }
+        // A host that was fenced since is silent now; its case still says what condemned it.
+        for case in store.cases_opened_since(since).await? {
+            if case.kind != CaseKind::Quarantine || case.host == *host || causes.contains_key(&case.host) {
+                continue;
+            }
+            if let Some(round) = store.round(case.confirmed_by).await? {
+                causes.insert(case.host, Cause::of(&findings(&round)));
+            }
+        }
+        Ok(causes)
+    }
+
+    /// Where a cause is shared, its group, with every case in it that is open and may still be stopped; people are told
+    /// of the group. `None`: the cause is not shared. `newcomer` is a case that is not written yet.
+    pub(super) async fn hold_together(
+        &self,
+        holds: &[Hold],
+        newcomer: Option<&HostName>,
+        now: Timestamp,
+    ) -> Result<Option<GroupId>, StoreError> {
+        let Some((cause, hosts)) = holds.iter().find_map(|hold| match hold {
+            Hold::SharedCause { cause, hosts } => Some((cause, hosts)),
+            _ => None,
+        }) else {
+            return Ok(None);
+        };
+        let group = self
+            .store
+            .group_for(&json(cause), &GroupId::new(now, rand::random()), now)
+            .await?;
+        let (mut members, mut open) = (BTreeSet::new(), Vec::new());
+        members.extend(newcomer.cloned());
+        for case in self
+            .store
+            .cases(&CaseFilter {
+                host: None,
+                unclosed_only: true,
+            })
+            .await?
+        {
+            if case.held_group.as_ref() == Some(&group) {
+                members.insert(case.host);
+                continue;
+            }
+            let let_go = approved(&case)
+                .iter()
+                .any(|hold| matches!(hold, Hold::SharedCause { cause: seen, .. } if seen == cause));
+            if case.kind != CaseKind::Quarantine || case.state != CaseState::Open || let_go {
+                continue;
+            }
+            let round = self.store.round(case.confirmed_by).await?;
+            if round.is_some_and(|round| Cause::of(&findings(&round)).contains(cause)) {
+                members.insert(case.host);
+                open.push(case.id);
+            }
+        }
+        let shared = Hold::SharedCause {
+            cause: cause.clone(),
+            hosts: hosts.clone(),
+        };
+        let summary = format!(
+            "{} hosts fail for one cause, {cause}; none of them is powered off",
+            members.len()
+        );
+        let remedy = guard::group_remedy(&group);
+        let event = Event::group_held(group.as_str(), members.len(), summary, remedy, now);
+        let words = (shared.to_string(), json(&[&shared]));
+        self.store
+            .join_group(&group, &open, (&words.0, &words.1), &[event.queued()], now)
+            .await?;
+        Ok(Some(group))
+    }
+}
+
+/// The limits as configured.
+pub(super) fn limits(config: &config::Response) -> Limits {
+    Limits {
+        max_cases: config.max_cases,
+        window: config.window,
+        keep_hosts: config.keep_hosts,
+        max_cases_zone: config.max_cases_zone,
+        max_cases_aggregate: config.max_cases_aggregate,
+        keep_free_vcpus: config.keep_free_vcpus,
+        keep_free_memory_mb: config.keep_free_memory_mb,
+        brake_hosts: config.brake_hosts,
+    }
+}
+
+/// The limits that a person saw and let the case go over.
+pub(super) fn approved(case: &Case) -> Vec<Hold> {
+    case.approved_holds.as_ref().and_then(value).unwrap_or_default()
+}
+
+/// Whether a case counts against whoever is asking: quarantines that act or have acted. One that is held has not, nor
+/// has one that a person dismissed before it touched anything.
+pub(super) fn counts(asking: Asking<'_>, other: &Case) -> bool {
+    let before = match asking {
+        Asking::New(_) => true,
+        Asking::Known(case) => (other.opened_at, &other.id) < (case.opened_at, &case.id),
+    };
+    let acts = match &other.state {
+        CaseState::Held { .. } => false,
+        CaseState::Open | CaseState::Stuck { .. } => true,
+        CaseState::Closed { .. } => !untouched(other),
+    };
+    other.kind == CaseKind::Quarantine && before && acts
+}
+
+fn untouched(case: &Case) -> bool {
+    let outcome: Option<serde_json::Value> = case.outcome.as_ref().and_then(value);
+    outcome.is_some_and(|outcome| {
+        outcome.get("dismissed_by").is_some()
+            && outcome
+                .get("steps_begun")
+                .and_then(|steps| steps.as_array())
+                .is_some_and(Vec::is_empty)
+    })
+}
+
+fn number(count: usize) -> u32 {
+    u32::try_from(count).unwrap_or(u32::MAX)
+}
+
+fn zone_of(case: &Case, inventory: &Inventory) -> Option<String> {
+    let services = &inventory.services.known;
+    services
+        .iter()
+        .find(|service| service.host == case.host)
+        .and_then(|service| service.zone.clone())
+        .or_else(|| plan_of(case, &[])?.service.zone)
+}
+
+/// The cases in each of the host's aggregates, where their hosts are in it now or were when they were planned. The
+/// quarantine's own does not count: every case is in it.
+fn in_aggregates(
+    config: &config::Response,
+    others: &[&Case],
+    inventory: &Inventory,
+) -> BTreeMap<String, u32> {
+    let of_host = |host: &HostName| {
+        inventory
+            .aggregates
+            .iter()
+            .filter(|aggregate| aggregate.has(host))
+            .map(|aggregate| aggregate.name.clone())
+            .collect::<BTreeSet<_>>()
+    };
+    let memberships: Vec<BTreeSet<String>> = others
+        .iter()
+        .map(|case| {
+            let planned = plan_of(case, &[]).map(|plan| plan.aggregates).unwrap_or_default();
+            let mut all = of_host(&case.host);
+            all.extend(planned.into_iter().map(|aggregate| aggregate.name));
+            all
+        })
+        .collect();
+    of_host(&inventory.host)
+        .into_iter()
+        .filter(|aggregate| *aggregate != config.quarantine_aggregate)
+        .map(|aggregate| {
+            let cases = memberships.iter().filter(|all| all.contains(&aggregate)).count();
+            (aggregate, number(cases))
+        })
+        .collect()
+}
+
+/// What condemned a case's host.
+pub(super) async fn condemning(respond: &Respond, case: &Case) -> Result<BTreeSet<Cause>, StoreError> {
+    let round = respond.store.round(case.confirmed_by).await?;
+    Ok(round.map_or_else(BTreeSet::new, |round| Cause::of(&findings(&round))))
+}
