@@ -153,6 +153,12 @@ def restart_api(name):
     _api(name)
 
 
+def restart_masakari_engine():
+    """Ends it and starts it again, with the configuration as it is now."""
+    processes.stop("masakari-engine", signal.SIGKILL)
+    _masakari_engine()
+
+
 def sql(text, *more):
     """Runs SQL in MariaDB as root; returns what it prints."""
     return _sql(text.encode(), *more)

@@ -1,16 +1,16 @@
-//! What can go wrong between the daemon and the cloud's APIs: rows 1 to 6 of the cases of a response.
+//! What can go wrong between the daemon and the cloud's APIs: rows 1 to 7 and 38 of the cases of a response.
 //!
 //! Rows that do not touch each other share one case: each fault is on another step of it. The services are the real
 //! ones, behind the scripted proxy.
 
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
 
 use serde_json::{Value, json};
 
 use super::{
     lab::until,
     proxy::{Gate, How, Proxy},
-    scene::{Scene, enforcing},
+    scene::{Scene, enforcing, told},
     world::World,
 };
 
@@ -158,6 +158,76 @@ fn case_05_06_a_right_taken_away_stops_a_case_and_a_silent_keystone_only_delays_
     scene.closed(&case);
     assert_eq!(nova.done(force_down), 1);
     scene.host_is_out_and_instances_are_elsewhere(&case);
+}
+
+/// 7: nova is too old. A daemon that would act says at the start which version it needs, and does not start; one that
+/// only observes does. What can be done without is said, and what is so without it.
+#[test]
+fn case_07_a_nova_that_is_too_old_is_told_at_the_start_and_degrades_only_as_documented() {
+    let mut lab = enforcing("nova");
+    let nova = lab.proxied("compute");
+    let offers = |max: &'static str| {
+        nova.clear();
+        nova.on(
+            "GET /v2.1/",
+            usize::MAX,
+            How::rewrite(move |document| {
+                if let Some(version) = document.pointer_mut("/version/version") {
+                    *version = max.into();
+                }
+            }),
+        );
+    };
+    offers("2.60");
+    let said = lab.lazaret(&["serve"]).expect(76);
+    assert!(
+        said.err.contains("microversion 2.80") && said.err.contains("2.60"),
+        "{}",
+        said.err
+    );
+    assert!(
+        lab.lazaret(&["doctor"]).out.contains("2.80"),
+        "doctor says so, too"
+    );
+    assert!(nova.seen("PUT /").is_empty() && nova.seen("POST /").is_empty());
+    lab.set("response", "mode", "observe");
+    let daemon = lab.serve();
+    told(&daemon, "nothing could be done for a condemned host", 30);
+    drop(daemon);
+
+    // 2.94 knows every call, and cannot leave instances off when they arrive.
+    offers("2.94");
+    lab.set("response", "mode", "enforce");
+    lab.set("response", "on_arrival", "stopped");
+    let daemon = lab.serve();
+    told(&daemon, "without it, instances arrive as they were", 30);
+}
+
+/// 38: 2,500 instances on one host: nova gives them in pages of 1,000, and the plan has every one.
+#[test]
+fn case_38_a_plan_has_every_page_of_a_listing() {
+    let mut lab = enforcing("nova");
+    let nova = lab.proxied("compute");
+    lab.set("openstack", "timeout_s", 120);
+    let world = World::of(&lab);
+    lab.lab(&["servers", "3"]);
+    lab.lab(&["clone", "2500", "cmp-1"]);
+    let plan = lab
+        .lazaret(&["quarantine", "plan", "cmp-1", "--json"])
+        .expect(0)
+        .json();
+    let instances = plan["instances"].as_array().unwrap();
+    let ids: BTreeSet<_> = instances.iter().map(|one| one["id"].as_str().unwrap()).collect();
+    assert_eq!((instances.len(), ids.len()), (2501, 2501));
+    let pages = nova.seen("GET /servers/detail");
+    assert!(
+        pages.iter().filter(|page| page.path.contains("marker=")).count() >= 2,
+        "{pages:?}"
+    );
+    // It was looked at, and that is all.
+    assert!(nova.seen("PUT /").is_empty() && nova.seen("POST /").is_empty());
+    assert_eq!(world.service("cmp-1")["status"], "enabled");
+    assert!(lab.cases().is_empty());
 }
 
 pub fn step_of(case: &Value, name: &str) -> Value {

@@ -1,10 +1,12 @@
 //! Evacuations that do not go as planned: rows 24, 31, 32, 41 to 43 of the cases of a response.
 
+use std::collections::BTreeSet;
+
 use serde_json::{Value, json};
 
 use super::{
-    lab::until,
-    proxy::{Gate, How},
+    lab::{Lab, until},
+    proxy::{Gate, How, Proxy},
     scene::{Scene, enforcing, id, told},
     world::World,
 };
@@ -141,12 +143,19 @@ fn case_33_34_a_destination_that_dies_is_waited_for_and_a_silent_failure_is_seen
     drop(daemon);
 }
 
-/// 35: an instance with a virtual TPM cannot be evacuated: it is left and listed, and the others go on. 40: one that is in
-/// VERIFY_RESIZE away from the host is found, and warned of.
+/// 35: an instance with a virtual TPM cannot be evacuated: it is left and listed, and the others go on. 37: so is one
+/// with an encrypted volume whose key barbican does not give us. 40: one that is in VERIFY_RESIZE away from the host is
+/// found, and warned of.
+///
+/// The lab has no cinder: the proxy answers for it, and shows the volume in nova's listing. The key is a real secret of
+/// another project in barbican, which refuses it by itself.
 #[test]
-fn case_35_40_what_cannot_move_is_listed_and_what_could_come_back_is_warned_of() {
-    let lab = enforcing("nova");
+fn case_35_37_40_what_cannot_move_is_listed_and_what_could_come_back_is_warned_of() {
+    let mut lab = enforcing("nova");
+    let (nova, keystone) = (lab.proxied("compute"), lab.proxied("identity"));
     let world = World::of(&lab);
+    let encrypted = world.boot("encrypted", "cmp-1", "1");
+    let cinder = encrypted_volume(&lab, &nova, &keystone, encrypted.clone());
     let flavors = Flavors::made(&world);
     let vtpm = world.boot("vtpm", "cmp-1", &flavors.vtpm);
     let resized = world.boot("resized", "cmp-1", "1");
@@ -169,8 +178,8 @@ fn case_35_40_what_cannot_move_is_listed_and_what_could_come_back_is_warned_of()
     let shown = scene.closed(&case);
 
     // 35
-    let left: Vec<_> = scene.world.servers_on("cmp-1").iter().map(id).collect();
-    assert_eq!(left, std::slice::from_ref(&vtpm));
+    let left: BTreeSet<_> = scene.world.servers_on("cmp-1").iter().map(id).collect();
+    assert_eq!(left, BTreeSet::from([vtpm.clone(), encrypted.clone()]));
     assert!(
         scene
             .world
@@ -181,9 +190,15 @@ fn case_35_40_what_cannot_move_is_listed_and_what_could_come_back_is_warned_of()
     let listed = instance_of(&shown, &vtpm);
     assert_eq!(listed["state"], "held", "{listed}");
     assert!(listed.to_string().to_lowercase().contains("tpm"), "{listed}");
-    for instance in scene.there.iter().filter(|one| **one != vtpm) {
+    for instance in scene.there.iter().filter(|one| !left.contains(*one)) {
         assert_eq!(instance_of(&shown, instance)["state"], "moved");
     }
+    // 37
+    let listed = instance_of(&shown, &encrypted);
+    assert_eq!(listed["state"], "held", "{listed}");
+    assert!(listed.to_string().contains("key"), "the cause is named: {listed}");
+    assert!(!cinder.seen("GET /encryption").is_empty());
+    assert!(nova.seen(&format!("POST /servers/{encrypted}/action")).is_empty());
     // 40
     let report = scene
         .lab
@@ -244,6 +259,65 @@ fn case_36_39_a_silent_cell_is_not_an_empty_host_and_local_disks_stay() {
         "{report}"
     );
     drop(daemon);
+}
+
+/// Has an instance show an encrypted volume. The key is in barbican, and belongs to the project demo.
+fn encrypted_volume(lab: &Lab, nova: &Proxy, keystone: &Proxy, instance: String) -> Proxy {
+    const VOLUME: &str = "0c1d6f5e-0b0e-4f3c-9d5b-6f6d2a1e7c11";
+    let owner = World::of_project(lab, "demo");
+    let secret =
+        json!({"name": "volume key", "payload": "sixteen bytes 42", "payload_content_type": "text/plain"});
+    let (status, made) = owner.act("POST", "key-manager", "/v1/secrets", "1.0", &secret);
+    assert_eq!(status, 201, "{made}");
+    let key = made["secret_ref"]
+        .as_str()
+        .unwrap()
+        .rsplit('/')
+        .next()
+        .unwrap()
+        .to_owned();
+    let cinder = Proxy::before(lab.about["endpoints"]["compute"].as_str().unwrap());
+    let encryption = json!({"encryption_key_id": key, "cipher": "aes-xts-plain64", "provider": "luks"});
+    cinder.on(
+        "GET /encryption",
+        usize::MAX,
+        How::answer(200, &encryption.to_string()),
+    );
+    let (url, region) = (
+        cinder.url(lab.about["endpoints"]["compute"].as_str().unwrap()),
+        lab.about["region"].clone(),
+    );
+    let entry = json!({"type": "block-storage", "name": "cinder", "endpoints": [{"interface": "public", "id": "cinder",
+        "region": region, "region_id": region, "url": url}]});
+    keystone.on(
+        "POST /auth/tokens",
+        usize::MAX,
+        How::rewrite(move |token| {
+            token["token"]["catalog"]
+                .as_array_mut()
+                .unwrap()
+                .push(entry.clone())
+        }),
+    );
+    let show = move |server: &mut Value| {
+        if server["id"] == instance.as_str() {
+            server["os-extended-volumes:volumes_attached"] = json!([{"id": VOLUME}]);
+        }
+    };
+    nova.on(
+        "GET /servers/",
+        usize::MAX,
+        How::rewrite(move |answer| {
+            answer
+                .get_mut("servers")
+                .and_then(Value::as_array_mut)
+                .into_iter()
+                .flatten()
+                .for_each(&show);
+            answer.get_mut("server").into_iter().for_each(&show);
+        }),
+    );
+    cinder
 }
 
 fn instance_of(case: &Value, id: &str) -> Value {

@@ -13,6 +13,11 @@ pub struct World {
 
 impl World {
     pub fn of(lab: &Lab) -> Self {
+        Self::of_project(lab, "admin")
+    }
+
+    /// As the administrator in another project.
+    pub fn of_project(lab: &Lab, project: &str) -> Self {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()
@@ -24,7 +29,7 @@ impl World {
         let body = json!({"auth": {
             "identity": {"methods": ["password"], "password": {"user": {
                 "name": "admin", "domain": {"id": "default"}, "password": password.trim()}}},
-            "scope": {"project": {"name": "admin", "domain": {"id": "default"}}}}});
+            "scope": {"project": {"name": project, "domain": {"id": "default"}}}}});
         let url = format!(
             "{}/auth/tokens",
             lab.about["auth_url"].as_str().expect("auth_url")
