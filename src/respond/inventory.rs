@@ -211,7 +211,8 @@ impl Inventory {
         Some(free.collect())
     }
 
-    /// The room for this host's instances elsewhere. `None` where it is not known: a limit that rests on it holds
+    /// The room for this host's instances elsewhere, all of them: which are left where they are only a plan decides, and
+    /// a person may move them later. `None` where it is not known: a limit that rests on it holds
     /// then. So does an instance with processors of its own (`hw:cpu_policy`), which are not counted as free.
     pub fn room(&self, quarantine_aggregate: &str) -> Option<Room> {
         if self.instances.iter().any(Server::has_processors_of_its_own) {

@@ -211,7 +211,9 @@ impl Plan {
             local_disk: rules.local_disk,
             shared_storage: rules.shared_storage,
             on_arrival: rules.on_arrival,
-            room: inventory.room(quarantine),
+            room: inventory
+                .room(quarantine)
+                .map(|room| room::needed(room, &instances)),
             managed_by: managed::by(order.response, inventory),
             may_return: managed::may_return(inventory),
             instances,

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use crate::ids::HostName;
 use crate::openstack::{ComputeService, Free, Server};
-use crate::respond::inventory::Inventory;
+use crate::respond::inventory::{Inventory, Room};
+use crate::respond::plan::{PlannedInstance, Way};
 
 /// Stands for every host in `response.shared_storage`.
 const EVERY_HOST: &str = "*";
@@ -17,6 +18,16 @@ pub(super) fn fits(server: &Server, free: Option<&BTreeMap<HostName, Free>>) -> 
     let needed = &server.flavor;
     let takes = |free: &Free| free.vcpus >= u64::from(needed.vcpus) && free.memory_mb >= needed.ram_mb;
     Some(free?.values().any(takes))
+}
+
+/// The room with what those instances need that are to be evacuated; an inventory counts all, since it decides nothing.
+pub(super) fn needed(room: Room, instances: &[PlannedInstance]) -> Room {
+    let moving = || instances.iter().filter(|instance| instance.way == Way::Evacuate);
+    Room {
+        need_vcpus: moving().map(|instance| u64::from(instance.vcpus)).sum(),
+        need_memory_mb: moving().map(|instance| instance.memory_mb).sum(),
+        ..room
+    }
 }
 
 /// Whether disks on the host are on storage which every host shares that can take an instance. Nova looks at the disk
