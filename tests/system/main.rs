@@ -14,6 +14,7 @@ mod cases_api;
 mod cases_drift;
 mod cases_evacuate;
 mod cases_fence;
+mod cases_people;
 mod crash;
 mod enrolment;
 mod policies;
