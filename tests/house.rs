@@ -153,6 +153,7 @@ fn what_decides_is_pure_and_synchronous() {
         "respond/decide",
         "respond/guard",
         "respond/holddown",
+        "respond/release",
         "respond/plan",
         "respond/saga",
         "verifier/schedule",

@@ -15,7 +15,7 @@ use crate::{
     fence::AgentPort,
     ids::HostName,
     observe,
-    respond::{Fencing, HostFence, Respond},
+    respond::{Fencing, HostFence, Respond, attester::Attester},
     shutdown,
     store::Host,
     verifier::{roots, watch::Watch},
@@ -61,7 +61,8 @@ impl Serve {
             fencing,
             Arc::clone(&rounds.clock),
             rounds.owner.clone(),
-        );
+        )
+        .attesting(Arc::clone(&rounds) as Arc<dyn Attester>);
         let respond = Arc::new(match keep_key::read_or_make(&config.identity.directory) {
             Ok(key) => respond.keeping(key),
             Err(trouble) => {

@@ -30,6 +30,8 @@ pub struct ConfigFile {
     pub appraisal: AppraisalTable,
     /// What happens to a condemned host.
     pub response: ResponseTable,
+    /// How hosts are given back.
+    pub release: ReleaseTable,
     /// How long fencing looks before it believes.
     pub fence: FenceTable,
     /// Who is told.
@@ -269,6 +271,18 @@ table! {
         silence_share: f64 = 0.5,
         /// `auto` or `person`.
         unschedule_return: String = "auto".to_owned(),
+    }
+}
+
+table! {
+    /// `[release]`
+    ReleaseTable {
+        /// Another person has to agree.
+        second_person: bool = false,
+        /// Of the verdict that gives a host back.
+        verdict_age_s: u64 = 300,
+        /// For a host to boot and answer.
+        boot_deadline_s: u64 = 900,
     }
 }
 

@@ -52,7 +52,7 @@ impl Resolver<'_> {
             .map(|table| self.openstack(table))
             .transpose()?;
         let nodes = resolve_hosts::ironic_nodes(self, &file.host)?;
-        let response = self.response(&file.response, nodes)?;
+        let response = self.response(&file.response, &file.release, nodes)?;
         if response.mode == ResponseMode::Enforce && openstack.is_none() {
             return Err(self.place.refuse(
                 "response.mode",

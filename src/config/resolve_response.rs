@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use uuid::Uuid;
 
-use super::file::ResponseTable;
+use super::file::{ReleaseTable, ResponseTable};
 use super::resolve::Resolver;
 use super::{ConfigError, LocalDisk, OnArrival, Recovery, Response, ResponseMode, Return, Silence};
 use crate::ids::HostName;
@@ -14,6 +14,7 @@ impl Resolver<'_> {
     pub(super) fn response(
         &self,
         table: &ResponseTable,
+        release: &ReleaseTable,
         nodes: BTreeMap<HostName, Uuid>,
     ) -> Result<Response, ConfigError> {
         if table.quarantine_aggregate.is_empty() || table.quarantine_aggregate.len() > 255 {
@@ -69,6 +70,9 @@ impl Resolver<'_> {
             other_ha: table.other_ha.clone(),
             ironic_nodes: nodes,
             holddown_interval: self.seconds("response.holddown_interval_s", table.holddown_interval_s, 1)?,
+            second_person: release.second_person,
+            verdict_age: self.seconds("release.verdict_age_s", release.verdict_age_s, 1)?,
+            boot_deadline: self.seconds("release.boot_deadline_s", release.boot_deadline_s, 1)?,
             holddown_repairs: self.count("response.holddown_repairs", table.holddown_repairs, 1, 1000)?,
             max_cases_zone: self.count("response.max_cases_zone", table.max_cases_zone, 0, 100_000)?,
             max_cases_aggregate: self.count(

@@ -39,6 +39,12 @@ pub struct Response {
     pub holddown_interval: Duration,
     /// How often within an hour one drift is put back at once; after that every ten minutes only.
     pub holddown_repairs: u32,
+    /// Whether another person has to agree before a host is given back.
+    pub second_person: bool,
+    /// How old the verdict may be that gives a host back.
+    pub verdict_age: Duration,
+    /// How long a host may take to boot, answer and clean up when it is given back.
+    pub boot_deadline: Duration,
     /// How evacuated instances are on their new host.
     pub on_arrival: OnArrival,
     /// The aggregates whose hosts keep their instances' disks on storage that they share.

@@ -49,6 +49,35 @@ impl Method {
         }
     }
 
+    /// Makes sure that the power is on: looks, asks only if needed, looks again. `true` when it had to ask.
+    async fn ensure_on(&self, permits: &dyn Permits, watch: &Watch) -> Result<bool, Error> {
+        let end = Instant::now() + watch.deadline;
+        let late = || Error::Deadline {
+            method: self.name().to_owned(),
+            doing: "switch the power on",
+            after: watch.deadline,
+        };
+        let before = tokio::time::timeout_at(end, self.power_state())
+            .await
+            .map_err(|_| late())??;
+        if before == Power::On {
+            return Ok(false);
+        }
+        tokio::time::timeout_at(end, self.ask_on(permits))
+            .await
+            .map_err(|_| late())??;
+        loop {
+            let now = tokio::time::timeout_at(end, self.power_state()).await;
+            if matches!(now, Ok(Ok(Power::On))) {
+                return Ok(true);
+            }
+            if Instant::now() + watch.poll_interval >= end {
+                return Err(late());
+            }
+            tokio::time::sleep(watch.poll_interval).await;
+        }
+    }
+
     /// Powers a host on; only a release and tests do this.
     pub async fn ask_on(&self, permits: &dyn Permits) -> Result<(), Error> {
         match self {
@@ -230,4 +259,46 @@ impl Methods {
             attempts,
         })
     }
+
+    /// Makes sure that the host is on, by the first method that can; returns what was done, in words. A host that is on
+    /// is not switched. Only a release does this.
+    pub async fn power_on(
+        &self,
+        permits: &dyn Permits,
+        watch: &Watch,
+        doubted: &BTreeSet<String>,
+    ) -> Result<String, NotOn> {
+        let (last, first): (Vec<&Method>, Vec<&Method>) = self
+            .methods
+            .iter()
+            .partition(|method| doubted.contains(method.name()));
+        let mut failed = Vec::new();
+        for method in first.into_iter().chain(last) {
+            match method.ensure_on(permits, watch).await {
+                Ok(true) => return Ok(format!("switched on by {}", method.name())),
+                Ok(false) => return Ok(format!("it was on already, says {}", method.name())),
+                Err(error) => {
+                    let denied = matches!(error, Error::NotPermitted { .. });
+                    failed.push(error.to_string());
+                    if denied {
+                        break;
+                    }
+                }
+            }
+        }
+        Err(NotOn {
+            host: self.host.clone(),
+            why: failed.join("; "),
+        })
+    }
+}
+
+/// No method could switch the host on.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{host} could not be switched on: {why}; switch it on by hand, then let the release go on")]
+pub struct NotOn {
+    /// The host.
+    pub host: HostName,
+    /// What each method said.
+    pub why: String,
 }

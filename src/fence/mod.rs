@@ -17,7 +17,7 @@ pub mod redfish;
 mod trust;
 
 pub use fenced::{AgentSignal, Fenced, HeartbeatSignal, PowerSignal};
-pub use methods::{AllFailed, Attempt, Method, Methods, PoweredOff};
+pub use methods::{AllFailed, Attempt, Method, Methods, NotOn, PoweredOff};
 pub use power::{Error, Power};
 pub use trust::Trust;
 pub use watch::{AgentPort, NotFenced, Seen, Watch};

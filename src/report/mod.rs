@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use crate::clock::Timestamp;
 use crate::ids::{CaseId, HostName, InstanceId, RoundId, Sha256Digest};
 
-pub use rotation::Credential;
+pub use rotation::{Credential, credentials};
 
 /// What the whole recovery can and cannot promise.
 pub const INTEGRITY: &str = "Recovered, integrity unknown. The instances were rebuilt from storage that the condemned \

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
-use crate::ids::CaseId;
+use crate::ids::{CaseId, CaseKind};
 use crate::openstack::Cloud;
 use crate::store::{Case, CaseState, Lease, StepState, StoreError};
 
@@ -196,16 +196,15 @@ impl Respond {
         lease: &Lease,
         proof: &Mutex<Option<Seen>>,
     ) -> Result<(), StoreError> {
-        let context = Context::new(self, cloud, case, &[], lease, proof, Step::Close);
+        let journal = self.store.journal_of(&case.id).await?;
+        let context = Context::new(self, cloud, case, &journal, lease, proof, Step::Close);
         let outcome = steps::closing(&context).await?;
         let now = self.clock.now();
-        let event = Event::case(
-            Kind::CaseClosed,
-            &case.id,
-            &case.host,
-            outcome.reason.clone(),
-            now,
-        );
+        let kind = match case.kind {
+            CaseKind::Release => Kind::CaseReleased,
+            _ => Kind::CaseClosed,
+        };
+        let event = Event::case(kind, &case.id, &case.host, outcome.reason.clone(), now);
         self.store
             .close_case(lease, &outcome, &[event.queued()], now)
             .await?;

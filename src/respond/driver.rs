@@ -9,7 +9,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::ResponseMode;
-use crate::ids::CaseId;
+use crate::ids::{CaseId, CaseKind};
 use crate::openstack::Cloud;
 use crate::store::{CaseFilter, CaseState, Lease, LeaseKind, StoreError};
 
@@ -125,10 +125,7 @@ impl Respond {
                 return;
             }
         };
-        let writing = lease.clone();
-        let ended = self
-            .holding(lease, Box::pin(self.carry_on(cloud, id, &writing, stop)))
-            .await;
+        let ended = Box::pin(self.drive_under(cloud, id, lease, stop)).await;
         match ended {
             Ok(()) => {}
             Err(error @ StoreError::LeaseLost { .. }) => {
@@ -141,6 +138,36 @@ impl Respond {
                     () = tokio::time::sleep(TROUBLE_PAUSE) => {}
                 }
             }
+        }
+    }
+
+    /// Drives a case under its lease. A release holds its quarantine's lease as well: nobody looks at the host meanwhile
+    /// and puts back what the release takes back.
+    async fn drive_under(
+        &self,
+        cloud: &Cloud,
+        id: &CaseId,
+        lease: Lease,
+        stop: &CancellationToken,
+    ) -> Result<(), StoreError> {
+        let (writing, unused) = (lease.clone(), lease.clone());
+        let work = self.holding(lease, Box::pin(self.carry_on(cloud, id, &writing, stop)));
+        let case = self.store.case(id).await?;
+        let parent = case
+            .filter(|case| case.kind == CaseKind::Release)
+            .and_then(|case| case.parent);
+        let Some(quarantine) = parent else {
+            return work.await;
+        };
+        let (kind, now) = (LeaseKind::Case(quarantine), self.clock.now());
+        let taken = self
+            .store
+            .lease(kind, &self.owner, now, self.config.lease_duration)
+            .await?;
+        match taken {
+            Some(other) => self.holding(other, Box::pin(work)).await,
+            // Somebody looks at the host just now.
+            None => self.store.release(unused).await,
         }
     }
 

@@ -44,15 +44,21 @@ pub struct Expect {
 }
 
 impl Expect {
-    /// By the recorded steps of the quarantine: what was never done is not expected.
-    pub fn of(quarantine: &[(Step, StepState)]) -> Self {
+    /// By the recorded steps of the quarantine, and of a release that is under way: what was never done is not
+    /// expected, nor what the release has begun to take back.
+    pub fn of(quarantine: &[(Step, StepState)], release: &[(Step, StepState)]) -> Self {
         let done = |step| quarantine.contains(&(step, StepState::Done));
+        let begun = |step| {
+            release
+                .iter()
+                .any(|known| known.0 == step && known.1 != StepState::Pending)
+        };
         Self {
-            disabled: done(Step::Disable),
-            isolated: done(Step::Isolate),
-            off: done(Step::Fence),
-            forced_down: done(Step::ForceDown),
-            empty: done(Step::Confirm),
+            disabled: done(Step::Disable) && !begun(Step::Admit),
+            isolated: done(Step::Isolate) && !begun(Step::Leave),
+            off: done(Step::Fence) && !begun(Step::Boot),
+            forced_down: done(Step::ForceDown) && !begun(Step::Raise),
+            empty: done(Step::Confirm) && !begun(Step::Admit),
         }
     }
 }

@@ -5,14 +5,16 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use lazaret_attest::verdict::Verdict;
+use serde_json::json;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::clock::Timestamp;
 use crate::config::ResponseMode;
-use crate::ids::{CaseId, HostName, InstanceId};
+use crate::ids::{CaseId, CaseKind, HostName, InstanceId};
 use crate::openstack::{Cloud, MigrationKind, Phase};
-use crate::store::{Case, CaseInstance, CaseState, Lease, LeaseKind, StoreError};
+use crate::store::{Case, CaseInstance, CaseState, Json, Lease, LeaseKind, Outcome, StepState, StoreError};
 
 use super::Respond;
 use super::case_run::within;
@@ -137,8 +139,13 @@ impl Respond {
                 return Ok(beat);
             }
         };
+        let giving_back = match self.giving_back(&case).await? {
+            GivingBack::No => Vec::new(),
+            GivingBack::ItsTurn => return Ok(beat),
+            GivingBack::Waits(steps) => steps,
+        };
         let journal = self.store.journal_of(id).await?;
-        let expect = Expect::of(&steps);
+        let expect = Expect::of(&steps, &giving_back);
         let Some(plan) = plan_of(&case, &journal).filter(|_| expect != Expect::default()) else {
             return Ok(beat);
         };
@@ -166,6 +173,62 @@ impl Respond {
         }
     }
 
+    /// Where a release of the host stands. One that waits for a person while the host fails again is refused: the host
+    /// is held down as before.
+    async fn giving_back(&self, quarantine: &Case) -> Result<GivingBack, StoreError> {
+        let Some(release) = self.store.unclosed_case(&quarantine.host).await? else {
+            return Ok(GivingBack::No);
+        };
+        if release.kind != CaseKind::Release || release.parent.as_ref() != Some(&quarantine.id) {
+            return Ok(GivingBack::No);
+        }
+        if release.state == CaseState::Open {
+            return Ok(GivingBack::ItsTurn);
+        }
+        let Ok(steps) = self.recorded(&release.id).await? else {
+            return Ok(GivingBack::ItsTurn);
+        };
+        let of_boot = self.store.steps(&release.id).await?;
+        let booted = of_boot.iter().find(|step| step.name == Step::Boot.as_str());
+        let last = self
+            .store
+            .host(&quarantine.host)
+            .await?
+            .and_then(|host| host.last);
+        let (Some(at), Some(last)) = (booted.and_then(|step| step.started_at), last) else {
+            return Ok(GivingBack::Waits(steps));
+        };
+        if last.verdict != Verdict::Contraindicated || last.at < at {
+            return Ok(GivingBack::Waits(steps));
+        }
+        let kind = LeaseKind::Case(release.id.clone());
+        let (now, duration) = (self.clock.now(), self.config.lease_duration);
+        let Some(lease) = self.store.lease(kind, &self.owner, now, duration).await? else {
+            return Ok(GivingBack::ItsTurn);
+        };
+        let refused = Outcome {
+            reason: format!(
+                "refused: {} is Contraindicated in round {}, after it was booted; it is held down as before",
+                release.host, last.round
+            ),
+            detail: Json::from(json!({ "released": false, "verdict": last.verdict, "round": last.round })),
+        };
+        let event = Event::case(
+            Kind::CaseClosed,
+            &release.id,
+            &release.host,
+            refused.reason.clone(),
+            now,
+        );
+        let closed = self
+            .store
+            .close_case(&lease, &refused, &[event.queued()], now)
+            .await;
+        self.store.release(lease).await?;
+        closed?;
+        Ok(GivingBack::No)
+    }
+
     /// Why nothing may be put back on a host.
     async fn hands_off(&self, _host: &HostName) -> Result<Option<String>, StoreError> {
         Ok(match self.config.mode {
@@ -173,6 +236,16 @@ impl Respond {
             ResponseMode::Enforce => None,
         })
     }
+}
+
+/// Where a release of a host stands.
+enum GivingBack {
+    /// There is none, or it was refused.
+    No,
+    /// It is driven, or about to be.
+    ItsTurn,
+    /// It waits for a person, with these steps.
+    Waits(Vec<(Step, StepState)>),
 }
 
 /// Reads everything that is expected of the host.
@@ -407,9 +480,8 @@ impl Look<'_> {
             .store
             .note_and_tell(context.lease, ROOM, &entry, &queued, now)
             .await?;
-        match event {
-            Some(event) => event.say(),
-            None => tracing::info!(case = %case.id, host = %case.host, "{words}"),
+        if queued.is_empty() {
+            tracing::info!(case = %case.id, host = %case.host, "{words}");
         }
         Ok(())
     }

@@ -9,9 +9,11 @@ pub mod guard;
 pub mod holddown;
 mod inventory;
 pub mod plan;
+pub mod release;
 pub mod saga;
 mod words;
 
+pub mod attester;
 mod case_run;
 pub mod driver;
 mod fencing;
@@ -43,6 +45,8 @@ use crate::ids::HostName;
 use crate::openstack::{Cloud, Error};
 use crate::store::Store;
 
+use attester::Attester;
+
 pub use decide::Decision;
 pub use fencing::{Fencing, HostFence};
 pub use inventory::{Inventory, Known, Masakari, Room};
@@ -58,6 +62,8 @@ pub struct Respond {
     config: Response,
     fencing: Fencing,
     clock: Arc<dyn Clock>,
+    /// Who attests a host when a release asks for it.
+    attester: Option<Arc<dyn Attester>>,
     /// Between two looks at something that takes its time.
     pace: Duration,
     /// When this daemon began, by a clock that nobody can set ..
@@ -102,6 +108,7 @@ impl Respond {
             started: tokio::time::Instant::now(),
             started_at: clock.now(),
             clock,
+            attester: None,
             owner,
             keep: None,
             pace: Duration::from_secs(1),
@@ -118,6 +125,13 @@ impl Respond {
             keep: Some(keep),
             ..self
         }
+    }
+
+    /// With somebody who attests hosts. Without one, no release gets beyond its boot.
+    #[must_use]
+    pub fn attesting(mut self, attester: Arc<dyn Attester>) -> Self {
+        self.attester = Some(attester);
+        self
     }
 }
 

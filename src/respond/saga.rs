@@ -1,8 +1,8 @@
-//! The steps of a quarantine and how a case moves through them; pure, one function for live and for recovery.
+//! The steps of each kind of case and how a case moves through them; pure, one function for live and for recovery.
 //!
 //! A case has no position in memory: after every step, and after every restart, [`next`] reads the recorded
 //! steps and says what is to be done. It proves that nothing is evacuated before the host was fenced *and*
-//! forced down.
+//! forced down, and that nothing is taken back before a verdict.
 
 use std::fmt;
 use std::str::FromStr;
@@ -11,7 +11,7 @@ use std::time::Duration;
 use crate::ids::CaseKind;
 use crate::store::StepState;
 
-/// One step of a quarantine.
+/// One step of a case.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Step {
     /// Make the plan; only where the cloud did not answer when the case was opened.
@@ -32,13 +32,54 @@ pub enum Step {
     Evacuate,
     /// See each instance elsewhere, or accounted for.
     Confirm,
+    /// Release: see that people replaced what the host knew, or waived it.
+    Rotate,
+    /// Release: see that another person agrees, where that is asked for.
+    Agree,
+    /// Release: power the host on while nova still takes it for down.
+    Boot,
+    /// Release: see by which keys it will be known.
+    Keys,
+    /// Release: have it judged, whole and now.
+    Attest,
+    /// Release: see that its nova-compute has cleaned up after the evacuation.
+    Settle,
+    /// Release: have nova no longer take it for down.
+    Raise,
+    /// Release: leave the quarantine aggregate.
+    Leave,
+    /// Release: be in the aggregates that it was in.
+    Restore,
+    /// Release: end what keeps its recovery paused.
+    Unpause,
+    /// Release: let new instances onto it.
+    Admit,
+    /// Release: count it as any other host.
+    Trust,
     /// Store the outcome, and tell people.
     Close,
 }
 
+/// The steps that give a host back, in their order.
+const RELEASE: [Step; 13] = [
+    Step::Rotate,
+    Step::Agree,
+    Step::Boot,
+    Step::Keys,
+    Step::Attest,
+    Step::Settle,
+    Step::Raise,
+    Step::Leave,
+    Step::Restore,
+    Step::Unpause,
+    Step::Admit,
+    Step::Trust,
+    Step::Close,
+];
+
 impl Step {
     /// All steps in their order.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 22] = [
         Self::Plan,
         Self::Announce,
         Self::Disable,
@@ -48,6 +89,18 @@ impl Step {
         Self::ForceDown,
         Self::Evacuate,
         Self::Confirm,
+        Self::Rotate,
+        Self::Agree,
+        Self::Boot,
+        Self::Keys,
+        Self::Attest,
+        Self::Settle,
+        Self::Raise,
+        Self::Leave,
+        Self::Restore,
+        Self::Unpause,
+        Self::Admit,
+        Self::Trust,
         Self::Close,
     ];
 
@@ -63,6 +116,18 @@ impl Step {
             Self::ForceDown => "force-down",
             Self::Evacuate => "evacuate",
             Self::Confirm => "confirm",
+            Self::Rotate => "rotate",
+            Self::Agree => "agree",
+            Self::Boot => "boot",
+            Self::Keys => "keys",
+            Self::Attest => "attest",
+            Self::Settle => "settle",
+            Self::Raise => "raise",
+            Self::Leave => "leave",
+            Self::Restore => "restore",
+            Self::Unpause => "unpause",
+            Self::Admit => "admit",
+            Self::Trust => "trust",
             Self::Close => "close",
         }
     }
@@ -79,6 +144,18 @@ impl Step {
             Self::ForceDown => "have nova treat the host as down",
             Self::Evacuate => "rebuild its instances elsewhere",
             Self::Confirm => "see every instance elsewhere, or accounted for",
+            Self::Rotate => "see that what the host knew is replaced, or waived",
+            Self::Agree => "see that another person agrees",
+            Self::Boot => "power the host on while nova still takes it for down",
+            Self::Keys => "see by which keys the host will be known",
+            Self::Attest => "have the host judged, whole and now",
+            Self::Settle => "see that its nova-compute has cleaned up after the evacuation",
+            Self::Raise => "have nova no longer take the host for down",
+            Self::Leave => "take the host out of the quarantine aggregate",
+            Self::Restore => "see the host in the aggregates that it was in",
+            Self::Unpause => "end Masakari's maintenance of the host",
+            Self::Admit => "let new instances onto the host",
+            Self::Trust => "count the host as any other",
             Self::Close => "record the outcome, and tell people",
         }
     }
@@ -95,6 +172,16 @@ impl Step {
             | Self::Close => &[],
             Self::ForceDown => &[Self::Fence],
             Self::Evacuate | Self::Confirm => &[Self::Fence, Self::ForceDown],
+            Self::Rotate | Self::Agree => &[],
+            // Its disks as they are, and what it knew, are worth something to whoever took it.
+            Self::Boot => &[Self::Rotate],
+            Self::Keys => &[Self::Boot],
+            Self::Attest => &[Self::Boot, Self::Keys],
+            Self::Settle => &[Self::Boot],
+            Self::Raise => &[Self::Rotate, Self::Boot, Self::Attest, Self::Settle],
+            Self::Leave | Self::Restore | Self::Unpause => &[Self::Attest, Self::Raise],
+            Self::Admit => &[Self::Attest, Self::Raise],
+            Self::Trust => &[Self::Attest, Self::Raise, Self::Admit],
         }
     }
 }
@@ -107,7 +194,7 @@ impl fmt::Display for Step {
 
 /// The text is no step's name.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("\"{0}\" is no step of a quarantine; was the case opened by a newer lazaret?")]
+#[error("\"{0}\" is no step of a case; was the case opened by a newer lazaret?")]
 pub struct UnknownStep(pub String);
 
 impl FromStr for Step {
@@ -137,8 +224,9 @@ pub fn steps(kind: CaseKind, planned: bool) -> Vec<Step> {
             Step::Close,
         ],
         CaseKind::Unschedule => &[Step::Plan, Step::Announce, Step::Disable, Step::Close],
-        // Their steps come with what opens them.
-        CaseKind::Reschedule | CaseKind::Release => &[],
+        CaseKind::Release => &RELEASE,
+        // Its steps come with what opens it.
+        CaseKind::Reschedule => &[],
     };
     all.iter()
         .copied()
@@ -344,6 +432,18 @@ mod tests {
         ));
     }
 
+    #[test]
+    fn a_release_has_no_step_of_a_quarantine_and_the_other_way_round() {
+        let quarantine = steps(CaseKind::Quarantine, false);
+        for step in steps(CaseKind::Release, true) {
+            assert!(step == Step::Close || !quarantine.contains(&step), "{step}");
+        }
+        for step in Step::ALL {
+            let both = steps(CaseKind::Release, true).contains(&step) || quarantine.contains(&step);
+            assert!(both, "{step} is no step of any case");
+        }
+    }
+
     /// Mostly over, so that the late steps are reached.
     fn state() -> impl Strategy<Value = StepState> {
         prop_oneof![
@@ -356,11 +456,32 @@ mod tests {
     }
 
     proptest! {
+        /// Whatever is recorded, also with steps left out: nothing that keeps the host out is taken back before the
+        /// verdict, and it is trusted last.
+        #[test]
+        fn nothing_is_cleared_before_the_verdict(
+            steps in proptest::sample::subsequence(RELEASE.to_vec(), 1..=RELEASE.len()),
+            states in proptest::collection::vec(state(), RELEASE.len()),
+        ) {
+            let record: Vec<(Step, StepState)> = steps.into_iter().zip(states).collect();
+            if let Move::Do(step) = next(&record) {
+                let done = |step| record.contains(&(step, StepState::Done));
+                if crate::respond::release::takes_back(step) {
+                    prop_assert!(done(Step::Attest) && done(Step::Boot) && done(Step::Rotate) || step != Step::Raise);
+                    prop_assert!(done(Step::Attest));
+                    prop_assert!(step == Step::Raise || done(Step::Raise));
+                }
+                if step == Step::Trust {
+                    prop_assert!(done(Step::Admit));
+                }
+            }
+        }
+
         /// Whatever is recorded, also with steps left out: evacuation only follows a fence that was seen.
         #[test]
         fn nothing_is_evacuated_before_the_fence(
             steps in proptest::sample::subsequence(Step::ALL.to_vec(), 1..=Step::ALL.len()),
-            states in proptest::collection::vec(state(), 9),
+            states in proptest::collection::vec(state(), Step::ALL.len()),
         ) {
             let record: Vec<(Step, StepState)> = steps.into_iter().zip(states).collect();
             if let Move::Do(Step::Evacuate | Step::Confirm) = next(&record) {

@@ -31,6 +31,7 @@ pub const MIGRATIONS: &[(i64, &str, &str)] = &[
         include_str!("../../migrations/0003_case_kinds.sql"),
     ),
     (4, "caution", include_str!("../../migrations/0004_caution.sql")),
+    (5, "release", include_str!("../../migrations/0005_release.sql")),
     (
         6,
         "deliveries",

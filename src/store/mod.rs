@@ -20,6 +20,7 @@ mod leases;
 mod outbox;
 mod persons;
 mod policies;
+mod release_items;
 mod rounds;
 pub mod sql;
 mod steps;
@@ -36,6 +37,7 @@ pub use json::Json;
 pub use leases::{LONGEST_LEASE, Lease, LeaseKind};
 pub use outbox::{NewNotification, Notification, Quiet};
 pub use policies::{PolicyStanding, PolicyVersion};
+pub use release_items::{ItemState, ReleaseItem};
 pub use rounds::{Purpose, Recording, Round};
 pub use steps::{CaseInstance, Step, StepState};
 

@@ -12,6 +12,7 @@ pub mod sources;
 pub mod enroll;
 pub mod lanes;
 pub mod record;
+mod release;
 pub mod round;
 
 pub mod watch;

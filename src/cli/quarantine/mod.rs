@@ -74,11 +74,8 @@ enum Command {
         #[arg(long, value_name = "TEXT")]
         because: String,
     },
-    /// Let a host back under the watch: it is attested now, in full, and has to be Affirming.
-    Release {
-        /// The host.
-        host: HostName,
-    },
+    /// Give a host back: what it knew is replaced, it boots, is judged Affirming, and only then taken back.
+    Release(release::Release),
     /// Write the evidence that condemned the host, as bundles for `verify-host --replay`.
     Evidence {
         /// The case.
@@ -112,7 +109,7 @@ impl Quarantine {
                 Subject::Case(case) => dismiss::dismiss(&store, &case, &because).await,
                 Subject::Group(group) => group::dismiss(&store, &group, &because).await,
             },
-            Command::Release { host } => release::release(&context::rounds(&config).await?, &host).await,
+            Command::Release(release) => release.run(&config, &store).await,
             Command::Evidence { case, output, force } => {
                 evidence::evidence(&store, &case, &output, force).await
             }

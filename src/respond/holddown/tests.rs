@@ -204,7 +204,7 @@ proptest! {
     fn only_what_was_done_is_expected(seen in seen(), done in proptest::collection::vec(any::<bool>(), 9)) {
         let steps: Vec<(Step, StepState)> = saga_steps().into_iter().zip(done)
             .map(|(step, done)| (step, if done { StepState::Done } else { StepState::Failed })).collect();
-        let expect = Expect::of(&steps);
+        let expect = Expect::of(&steps, &[]);
         let done = |step| steps.contains(&(step, StepState::Done));
         for drift in drifts(&expect, &seen, &plan()) {
             let by = match drift {
@@ -217,6 +217,38 @@ proptest! {
             prop_assert!(done(by), "{drift:?} without {by}");
         }
     }
+}
+
+/// What a release has not begun to take back is held as before; once it was refused, all of it is.
+#[test]
+fn a_release_is_held_to_what_it_has_not_taken_back_yet() {
+    let quarantine: Vec<_> = saga_steps()
+        .into_iter()
+        .map(|step| (step, StepState::Done))
+        .collect();
+    let mut release: Vec<_> = crate::respond::saga::steps(crate::ids::CaseKind::Release, true)
+        .into_iter()
+        .map(|step| (step, StepState::Pending))
+        .collect();
+    assert_eq!(Expect::of(&quarantine, &release), ALL);
+    let mut expected = ALL;
+    for place in 0..release.len() {
+        release[place].1 = StepState::Running;
+        match release[place].0 {
+            Step::Boot => expected.off = false,
+            Step::Raise => expected.forced_down = false,
+            Step::Leave => expected.isolated = false,
+            Step::Admit => (expected.disabled, expected.empty) = (false, false),
+            _ => {}
+        }
+        assert_eq!(
+            Expect::of(&quarantine, &release),
+            expected,
+            "{}",
+            release[place].0
+        );
+    }
+    assert_eq!(expected, Expect::default());
 }
 
 fn saga_steps() -> Vec<Step> {

@@ -49,6 +49,18 @@ pub(super) fn steps(
                     }
                     Recovery::Nova { .. } => format!("evacuate {moving} instances by nova, leave {held}"),
                 },
+                Step::Rotate
+                | Step::Agree
+                | Step::Boot
+                | Step::Keys
+                | Step::Attest
+                | Step::Settle
+                | Step::Raise
+                | Step::Leave
+                | Step::Restore
+                | Step::Unpause
+                | Step::Admit
+                | Step::Trust => step.meaning().to_owned(),
                 Step::Confirm => format!("see {moving} instances on other hosts, by nova's word"),
             },
         })

@@ -141,6 +141,9 @@ fn response(recovery: config::Recovery, local_disk: LocalDisk) -> config::Respon
         brake_probe: 4,
         silence: None,
         unschedule_return: config::Return::Auto,
+        second_person: false,
+        verdict_age: Duration::from_secs(300),
+        boot_deadline: Duration::from_secs(2),
     }
 }
 

@@ -4,17 +4,32 @@ use std::collections::BTreeMap;
 
 use serde_json::json;
 
+use crate::ids::CaseKind;
 use crate::respond::journal::Entry;
+use crate::respond::release::Attested;
 use crate::store::{self, CaseInstance, Json, StoreError};
 
 use super::{Context, Outcome, Trouble, watch};
 
 pub(super) async fn ensure(context: &Context<'_>) -> Result<Outcome, Trouble> {
-    Ok(Outcome::Done(Entry::says(words(&context.instances().await?))))
+    Ok(Outcome::Done(Entry::says(match context.case.kind {
+        CaseKind::Release => format!("{} is given back", context.case.host),
+        _ => words(&context.instances().await?),
+    })))
 }
 
 /// The outcome that the case is closed with.
 pub(in crate::respond) async fn outcome(context: &Context<'_>) -> Result<store::Outcome, StoreError> {
+    if context.case.kind == CaseKind::Release {
+        let verdict = Attested::newest(context.journal);
+        let round = verdict
+            .as_ref()
+            .map(|verdict| format!(", Affirming in round {}", verdict.round));
+        return Ok(store::Outcome {
+            reason: format!("{} is given back{}", context.case.host, round.unwrap_or_default()),
+            detail: Json::from(json!({ "released": true, "verdict": verdict })),
+        });
+    }
     let instances = context.instances().await?;
     let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
     for instance in &instances {

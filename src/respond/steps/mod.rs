@@ -13,12 +13,14 @@ mod isolate;
 mod masakari;
 mod nova;
 mod plan;
+mod release;
 mod watch;
 
 use std::sync::Mutex;
 use std::time::Duration;
 
 use crate::clock::Timestamp;
+use crate::ids::CaseKind;
 use crate::openstack::{Cloud, ComputeService, Error, Next};
 use crate::store::{Case, CaseInstance, JournalEntry, Lease, Phase, StoreError};
 
@@ -79,6 +81,12 @@ impl Trouble {
 
 /// Makes sure that a step is done.
 pub(super) async fn ensure(step: Step, context: &Context<'_>) -> Result<Outcome, Trouble> {
+    if step == Step::Close {
+        return close::ensure(context).await;
+    }
+    if context.case.kind == CaseKind::Release {
+        return Box::pin(release::ensure(step, context)).await;
+    }
     if step == Step::Plan {
         return Box::pin(plan::ensure(context)).await;
     }
@@ -97,7 +105,19 @@ pub(super) async fn ensure(step: Step, context: &Context<'_>) -> Result<Outcome,
         Step::ForceDown => Box::pin(force_down::ensure(context, &plan)).await,
         Step::Evacuate => Box::pin(evacuate::ensure(context, &plan)).await,
         Step::Confirm => Box::pin(confirm::ensure(context, &plan)).await,
-        Step::Close => Box::pin(close::ensure(context)).await,
+        Step::Close
+        | Step::Rotate
+        | Step::Agree
+        | Step::Boot
+        | Step::Keys
+        | Step::Attest
+        | Step::Settle
+        | Step::Raise
+        | Step::Leave
+        | Step::Restore
+        | Step::Unpause
+        | Step::Admit
+        | Step::Trust => Ok(Outcome::Stuck(format!("{step} is no step of a quarantine"))),
     }
 }
 
@@ -110,6 +130,13 @@ pub(super) fn deadline(step: Step, respond: &Respond) -> Option<Duration> {
         }
         // Other hosts are waited for first.
         Step::Brake => Some(config.step_deadline.saturating_add(config.brake_wait)),
+        Step::Rotate | Step::Agree | Step::Keys => Some(config.step_deadline),
+        // Each may have the host judged once more, which has its own deadline.
+        Step::Raise | Step::Leave | Step::Restore | Step::Unpause | Step::Admit | Step::Trust => {
+            Some(config.step_deadline.saturating_mul(3))
+        }
+        // Bounded by the fence's own times, and within by the time for a boot.
+        Step::Boot | Step::Attest | Step::Settle => None,
         // Both are bounded by the fence's own times, one method after the other.
         Step::Fence | Step::ForceDown => None,
         // Bounded within by each of the two deadlines; a proof may have to be observed first.

@@ -134,6 +134,9 @@ impl World {
             brake_probe: 4,
             silence: None,
             unschedule_return: Return::Auto,
+            second_person: false,
+            verdict_age: Duration::from_secs(300),
+            boot_deadline: Duration::from_secs(2),
         };
         let times = FenceTimes {
             off_polls: 3,

@@ -10,6 +10,7 @@ mod holddown;
 mod sim;
 
 mod leave;
+mod release;
 mod world;
 
 use std::collections::BTreeMap;
@@ -89,6 +90,9 @@ pub(in crate::respond) fn response() -> Response {
         brake_probe: 4,
         silence: None,
         unschedule_return: Return::Auto,
+        second_person: false,
+        verdict_age: Duration::from_secs(300),
+        boot_deadline: Duration::from_secs(2),
     }
 }
 

@@ -23,6 +23,7 @@ mod journal;
 mod leases;
 mod outbox;
 mod policies;
+mod release_items;
 mod rounds;
 mod steps;
 
@@ -36,6 +37,7 @@ pub(super) use journal::*;
 pub(super) use leases::*;
 pub(super) use outbox::*;
 pub(super) use policies::*;
+pub(super) use release_items::*;
 pub(super) use rounds::*;
 pub(super) use steps::*;
 
@@ -52,6 +54,7 @@ pub fn all() -> impl Iterator<Item = (&'static str, &'static str)> {
         groups::STATEMENTS,
         journal::STATEMENTS,
         policies::STATEMENTS,
+        release_items::STATEMENTS,
         outbox::STATEMENTS,
         audit::STATEMENTS,
     ];

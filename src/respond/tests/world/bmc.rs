@@ -1,6 +1,6 @@
 //! The BMC of cmp-1.
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::State;
 use crate::openstack::scripted::{Answer, answer};
@@ -13,14 +13,34 @@ impl State {
         answer(
             200,
             json!({"PowerState": power, "Actions": {"#ComputerSystem.Reset": {
-                        "target": target, "ResetType@Redfish.AllowableValues": ["ForceOff"]}}})
+                        "target": target, "ResetType@Redfish.AllowableValues": ["ForceOff", "On"]}}})
             .to_string(),
         )
     }
 
-    pub(super) fn reset(&mut self) -> Answer {
-        self.off = true;
-        self.effects.push("off cmp-1".into());
+    pub(super) fn reset(&mut self, body: &Value) -> Answer {
+        if body["ResetType"] == json!("On") {
+            self.boot();
+        } else {
+            self.off = true;
+            self.effects.push("off cmp-1".into());
+        }
         answer(204, "")
+    }
+
+    /// nova-compute starts with the host, and completes the records of what was evacuated.
+    fn boot(&mut self) {
+        self.off = false;
+        self.effects.push("on cmp-1".into());
+        if !self.services["cmp-1"].2 {
+            self.violations.push("booted while nova takes it for up".into());
+        }
+        for guest in self.guests.values_mut() {
+            for (status, _, _) in &mut guest.moves {
+                if status == "done" && !self.lazy {
+                    *status = "completed".into();
+                }
+            }
+        }
     }
 }

@@ -40,7 +40,12 @@ impl State {
             );
         }
         self.on_maintenance = body["host"]["on_maintenance"] == json!(true);
-        self.effects.push("maintenance cmp-1".into());
+        let word = if self.on_maintenance {
+            "maintenance"
+        } else {
+            "no maintenance"
+        };
+        self.effects.push(format!("{word} cmp-1"));
         answer(200, "{}")
     }
 

@@ -54,6 +54,8 @@ pub(super) struct State {
     pub(super) off: bool,
     /// The BMC says off, and the host is not.
     pub(super) bmc_lies: bool,
+    /// Its nova-compute does not start with the host.
+    pub(super) lazy: bool,
     /// cmp-1 has a second way to its power, which tells the truth.
     pub(super) second_bmc: bool,
     pub(super) segment: Option<bool>,
@@ -259,7 +261,7 @@ impl State {
             ("GET", ["v1", "notifications", known]) => self.look_at_notification(known),
             ("GET", ["redfish", "v1"]) => answer(200, r#"{"Systems": {"@odata.id": "/redfish/v1/Systems"}}"#),
             ("GET", ["redfish", "v1", "Systems", system]) => self.show_system(system),
-            ("POST", ["redfish", "v1", "Systems", "1" | "2", "Actions", "Go"]) => self.reset(),
+            ("POST", ["redfish", "v1", "Systems", "1" | "2", "Actions", "Go"]) => self.reset(&body),
             _ => answer(404, json!({ "itemNotFound": {"message": format!("{} {path}", request.method)} }).to_string()),
         }
     }

@@ -35,6 +35,24 @@ impl State {
                 self.effects.push(format!("disable {host}"));
             }
         }
+        if body["status"] == json!("enabled") {
+            (state.0, state.1) = (true, None);
+            self.effects.push(format!("enable {host}"));
+            if state.2 {
+                self.violations.push(format!("{host} forced down and enabled"));
+            }
+        }
+        if body["forced_down"] == json!(false) {
+            let done = |guest: &Guest| guest.moves.iter().any(|known| known.0 == "done");
+            if self.guests.values().any(done) {
+                return answer(
+                    400,
+                    r#"{"badRequest": {"message": "Unable to force up host cmp-1 as `done` evacuation migration records remain"}}"#,
+                );
+            }
+            state.2 = false;
+            self.effects.push(format!("raise {host}"));
+        }
         if body["forced_down"] == json!(true) {
             state.2 = true;
             self.effects.push(format!("force-down {host}"));

@@ -1,0 +1,58 @@
+//! Powers the host on while nova still takes it for down: its nova-compute has to start so, or it would take part again
+//! before it has deleted what was evacuated.
+
+use crate::openstack::{MigrationKind, Phase};
+use crate::respond::journal::{Entry, doubted_methods};
+
+use super::{Giving, Outcome, Trouble};
+
+pub(super) async fn ensure(giving: &Giving<'_>) -> Result<Outcome, Trouble> {
+    let context = giving.context;
+    let host = &context.case.host;
+    let service = context.service().await?;
+    if service.enabled || !service.forced_down {
+        return Ok(Outcome::Again {
+            after: None,
+            why: format!(
+                "nova-compute on {host} is not disabled and forced down; it is not booted before the hold-down has put \
+                 that back"
+            ),
+        });
+    }
+    // nova-compute deletes what it has of every instance with a record of an evacuation, also of one that never ended.
+    let moves = context
+        .cloud
+        .migrations_from(host, Some(&MigrationKind::Evacuation))
+        .await?;
+    let underway: Vec<String> = moves
+        .iter()
+        .filter(|known| matches!(known.phase(), Phase::Underway | Phase::Unknown))
+        .map(|known| format!("{} ({})", known.instance, known.status))
+        .collect();
+    if !underway.is_empty() {
+        return Ok(Outcome::Held(format!(
+            "evacuations from {host} have not ended: {}; its nova-compute would delete these instances' disks as it \
+             starts: see them through, then `lazaret quarantine release {host}` again",
+            underway.join(", ")
+        )));
+    }
+    let fencing = &context.respond.fencing;
+    let Some(fence) = fencing.host(host) else {
+        return Ok(Outcome::Stuck(format!(
+            "no fencing method is configured for {host}; switch it on by hand, add [[host.fence]] for it, restart \
+             lazaret, then let the release go on"
+        )));
+    };
+    let doubted = doubted_methods(&giving.journal);
+    match fence
+        .methods
+        .power_on(&context.leave, fencing.off(), &doubted)
+        .await
+    {
+        Ok(on) => Ok(Outcome::Done(Entry::says(format!("{host} is on: {on}")))),
+        Err(failed) => Ok(Outcome::Again {
+            after: None,
+            why: failed.to_string(),
+        }),
+    }
+}

@@ -1,0 +1,62 @@
+//! Ends the host's maintenance in Masakari, where this quarantine, or the recovery that it asked for, began it.
+
+use crate::openstack::Error;
+use crate::permit::Effect;
+use crate::respond::journal::Entry;
+use crate::store::Phase;
+
+use super::{Giving, Outcome, Trouble, attest};
+
+pub(super) async fn ensure(giving: &Giving<'_>) -> Result<Outcome, Trouble> {
+    let (context, host) = (giving.context, &giving.context.case.host);
+    if !context.cloud.has_masakari().await? {
+        return Ok(Outcome::Skipped("the cloud has no Masakari".to_owned()));
+    }
+    let Some(known) = context.cloud.recovery_host(host).await? else {
+        return Ok(Outcome::Skipped(format!("{host} is in no segment of Masakari")));
+    };
+    if !known.on_maintenance {
+        return Ok(Outcome::Done(Entry::says("Masakari has it under no maintenance")));
+    }
+    if !ours(giving) {
+        return Ok(Outcome::Done(Entry::says(
+            "Masakari has it under maintenance, which was not begun by this quarantine: left as it is",
+        )));
+    }
+    attest::still(giving).await?;
+    match context.cloud.set_maintenance(&context.leave, &known, false).await {
+        Ok(()) => {}
+        Err(Error::Conflict(answer)) => {
+            return Ok(Outcome::Again {
+                after: None,
+                why: format!("Masakari is at work on the host: {answer}"),
+            });
+        }
+        Err(error) => drop(crate::respond::steps::disable::unless_look(Err(error))?),
+    }
+    match context.cloud.recovery_host(host).await? {
+        Some(known) if known.on_maintenance => Ok(Outcome::Again {
+            after: None,
+            why: "Masakari still has it under maintenance".to_owned(),
+        }),
+        _ => Ok(Outcome::Done(Entry::says("Masakari's maintenance is over"))),
+    }
+}
+
+/// Whether the quarantine began it: by asking for it, or by a notification, whose recovery sets it.
+fn ours(giving: &Giving<'_>) -> bool {
+    let host = &giving.context.case.host;
+    let effects = [
+        Effect::Maintenance(host.clone(), true).to_string(),
+        Effect::Notify(host.clone()).to_string(),
+    ];
+    giving
+        .journal
+        .iter()
+        .filter(|entry| entry.phase == Phase::Intent)
+        .filter_map(|entry| Entry::read(&entry.detail).seen)
+        .any(|seen| {
+            let effect = seen.get("effect").and_then(|effect| effect.as_str());
+            effect.is_some_and(|effect| effects.iter().any(|known| known == effect))
+        })
+}
