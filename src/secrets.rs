@@ -33,6 +33,15 @@ pub struct Secrets {
     kept: Arc<Kept>,
 }
 
+/// Why a secret is doubted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Doubt {
+    /// The BMC refused it, in so many words.
+    Refused,
+    /// Something failed, perhaps because of it: fence agents do not say.
+    Failed,
+}
+
 #[derive(Default)]
 struct Kept(Mutex<HashMap<BarbicanRef, (Secret, Instant)>>);
 
@@ -56,19 +65,39 @@ impl Secrets {
         }
     }
 
-    /// The BMC refused what was read last: it is dropped and fetched once more. `true` when it is another one now, so that
-    /// one more attempt makes sense; a wrong password that is tried again counts towards a lock-out.
-    pub async fn renewed(&self, source: &SecretSource) -> bool {
+    /// Fetches ahead what will be needed: kept already, it is fetched anew in the second half of its time, so that five
+    /// minutes at least are left when keystone dies. Trouble is told, and changes nothing.
+    pub async fn ahead(&self, source: &SecretSource) {
+        let SecretSource::Barbican(of) = source else {
+            return;
+        };
+        let fresh = self.kept.lock().get(of).map(|(_, until)| *until);
+        if fresh.is_some_and(|until| until.saturating_duration_since(Instant::now()) > KEPT_FOR / 2) {
+            return;
+        }
+        if let Err(error) = self.fetch(of).await {
+            tracing::warn!(%error, "a password that may be needed soon cannot be fetched now");
+        }
+    }
+
+    /// What was read last did not work: it is fetched once more. `true` when it is another one now, so that one more
+    /// attempt makes sense; a wrong password that is tried again counts towards a lock-out.
+    ///
+    /// What was refused for certain is dropped at once; where something else may be the reason, it is kept until there is
+    /// a newer one.
+    pub async fn renewed(&self, source: &SecretSource, why: Doubt) -> bool {
         let SecretSource::Barbican(of) = source else {
             return false;
         };
-        let Some((refused, _)) = self.kept.lock().remove(of) else {
-            return false;
+        let used = match why {
+            Doubt::Refused => self.kept.lock().remove(of),
+            Doubt::Failed => self.kept.lock().get(of).cloned(),
         };
-        match self.fetch(of).await {
-            Ok(secret) => secret.expose() != refused.expose(),
-            Err(error) => {
-                tracing::warn!(%error, "a refused password cannot be fetched anew");
+        match (self.fetch(of).await, used) {
+            (Ok(secret), Some((used, _))) => secret.expose() != used.expose(),
+            (Ok(_), None) => false,
+            (Err(error), _) => {
+                tracing::warn!(%error, "a password that did not work cannot be fetched anew");
                 false
             }
         }
@@ -185,18 +214,41 @@ mod tests {
     async fn a_refused_secret_is_dropped_and_fetched_once_again() {
         let (vault, secrets, source) = vault("old");
         secrets.read(&source).await.unwrap();
-        assert!(!secrets.renewed(&source).await, "the same one: not tried again");
+        let renewed = async |why| secrets.renewed(&source, why).await;
+        assert!(!renewed(Doubt::Refused).await, "the same one: not tried again");
         *vault.answer.lock().unwrap() = Some("new");
-        assert!(secrets.renewed(&source).await);
+        assert!(renewed(Doubt::Refused).await);
         assert_eq!(secrets.read(&source).await.unwrap().expose(), "new");
         *vault.answer.lock().unwrap() = None;
-        assert!(!secrets.renewed(&source).await);
+        assert!(!renewed(Doubt::Failed).await);
+        assert_eq!(
+            secrets.read(&source).await.unwrap().expose(),
+            "new",
+            "keystone is dead, and it may be right"
+        );
+        assert!(!renewed(Doubt::Refused).await);
         assert!(
             secrets.read(&source).await.is_err(),
             "what was refused is not used again"
         );
         let local = SecretSource::Inline(Secret::new("x".into()));
-        assert!(!secrets.renewed(&local).await);
+        assert!(!secrets.renewed(&local, Doubt::Refused).await);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_fetched_ahead_leaves_five_minutes_when_keystone_dies() {
+        let (vault, secrets, source) = vault("one");
+        secrets.ahead(&source).await;
+        tokio::time::advance(KEPT_FOR / 2 - Duration::from_secs(1)).await;
+        secrets.ahead(&source).await;
+        assert_eq!(vault.asked.load(Ordering::SeqCst), 1);
+        tokio::time::advance(Duration::from_secs(2)).await;
+        secrets.ahead(&source).await;
+        assert_eq!(vault.asked.load(Ordering::SeqCst), 2);
+        *vault.answer.lock().unwrap() = None;
+        tokio::time::advance(KEPT_FOR / 2 + Duration::from_secs(1)).await;
+        secrets.ahead(&source).await;
+        assert_eq!(secrets.read(&source).await.unwrap().expose(), "one");
     }
 
     #[tokio::test]

@@ -3,8 +3,9 @@
 mod cloud;
 mod host;
 mod own;
+mod secrets;
 
-use std::path::Path;
+use std::{path::Path, sync::Arc};
 
 use clap::Args;
 use serde::Serialize;
@@ -12,7 +13,7 @@ use serde::Serialize;
 use super::{
     context,
     exit::{Exit, Trouble},
-    out,
+    out, wiring,
 };
 use crate::config::{Config, ResponseMode};
 
@@ -105,10 +106,17 @@ impl Doctor {
             "configuration",
             format!("{} is understood", path.display()),
         ));
-        own::checks(&config, &mut report).await;
+        // A cloud that cannot be set up is told below.
+        let cloud = config
+            .openstack
+            .as_ref()
+            .and_then(|cloud| wiring::cloud(cloud).ok());
+        let reader = wiring::secrets(cloud.map(Arc::new).as_ref());
+        secrets::checks(&config, &reader, &mut report).await;
+        own::checks(&config, &mut report);
         let hosts = own::database(&config, &mut report).await;
         cloud::checks(&config, &hosts, &mut report).await;
-        host::checks(&config, &hosts, &mut report).await;
+        host::checks(&config, &hosts, &reader, &mut report).await;
         Ok(report.end())
     }
 }

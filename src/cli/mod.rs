@@ -6,6 +6,7 @@ pub mod out;
 mod cloud_start;
 pub mod context;
 mod keep_key;
+pub mod state;
 pub mod wiring;
 
 pub mod doctor;

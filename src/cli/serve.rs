@@ -8,7 +8,7 @@ use tracing::{info, warn};
 use super::{
     cloud_start, context,
     exit::{Exit, Trouble},
-    keep_key, wiring,
+    keep_key, state, wiring,
 };
 use crate::{
     config::{Config, ResponseMode},
@@ -16,6 +16,7 @@ use crate::{
     ids::HostName,
     observe,
     respond::{Fencing, HostFence, Respond, attester::Attester},
+    secrets::Secrets,
     shutdown,
     store::Host,
     verifier::{roots, watch::Watch},
@@ -36,6 +37,7 @@ impl Serve {
     pub async fn run(self, path: &Path) -> Result<Exit, Trouble> {
         let config = context::config(path)?;
         observe::start(&config.log).map_err(|cause| Trouble::new(Exit::Config, cause))?;
+        sound(&config)?;
         let rounds = Arc::new(context::rounds(&config).await?);
         // Enrolment is the commands' affair, but a daemon that starts with unreadable roots should say so now.
         if let Err(error) = roots::read(&config.enrolment.roots) {
@@ -47,13 +49,14 @@ impl Serve {
             .map(wiring::cloud)
             .transpose()?
             .map(Arc::new);
-        let receivers = wiring::receivers(&config, &wiring::secrets(cloud.as_ref()))?;
+        let secrets = wiring::secrets(cloud.as_ref());
+        let receivers = wiring::receivers(&config, &secrets)?;
         let cloud_is_well = match &cloud {
             Some(cloud) => Box::pin(cloud_start::look(cloud, &config)).await?,
             None => true,
         };
         let hosts = rounds.store.hosts().await?;
-        let fencing = fencing(&config, &hosts).await?;
+        let fencing = fencing(&config, &hosts, &secrets).await?;
         let respond = Respond::new(
             rounds.store.clone(),
             cloud.clone(),
@@ -123,8 +126,25 @@ impl Serve {
     }
 }
 
+/// Refuses a state that others can change; what they can only see is told.
+fn sound(config: &Config) -> Result<(), Trouble> {
+    for fault in state::faults(config) {
+        let (path, what, remedy) = (fault.path.display(), &fault.what, &fault.remedy);
+        if fault.refused {
+            return Err(Trouble::say(
+                Exit::Config,
+                format_args!(
+                    "{path}: {what}, so the daemon does not begin: who changes it decides who is fenced and who is released; {remedy}"
+                ),
+            ));
+        }
+        warn!(%path, remedy, "{what}");
+    }
+    Ok(())
+}
+
 /// How each host is fenced: by the configuration's methods, with its own agent as a witness.
-async fn fencing(config: &Config, hosts: &[Host]) -> Result<Fencing, Trouble> {
+async fn fencing(config: &Config, hosts: &[Host], secrets: &Secrets) -> Result<Fencing, Trouble> {
     let enrolled: BTreeMap<&HostName, _> = hosts
         .iter()
         .map(|host| (host.name(), host.enrolled.agent_url.clone()))
@@ -139,7 +159,7 @@ async fn fencing(config: &Config, hosts: &[Host]) -> Result<Fencing, Trouble> {
         fences.insert(
             host.clone(),
             HostFence {
-                methods: wiring::methods(config, host).await?,
+                methods: wiring::methods(config, host, secrets).await?,
                 agent,
             },
         );

@@ -90,7 +90,7 @@ pub fn receivers(config: &Config, secrets: &Secrets) -> Result<Vec<Receiver>, Tr
 }
 
 /// How this host is powered off. A fence-agent's options are compared with its metadata here.
-pub async fn methods(config: &Config, host: &HostName) -> Result<Methods, Trouble> {
+pub async fn methods(config: &Config, host: &HostName, secrets: &Secrets) -> Result<Methods, Trouble> {
     let mut methods = Vec::new();
     for method in config.fence_methods(host) {
         let made = match method {
@@ -115,7 +115,8 @@ pub async fn methods(config: &Config, host: &HostName) -> Result<Methods, Troubl
                     },
                     timeout: BMC_TIMEOUT,
                 };
-                fence::redfish::Redfish::new(target).map(Method::Redfish)
+                fence::redfish::Redfish::new(target)
+                    .map(|redfish| Method::Redfish(redfish.with_secrets(secrets.clone())))
             }
             FenceMethod::Agent {
                 program,
@@ -128,7 +129,9 @@ pub async fn methods(config: &Config, host: &HostName) -> Result<Methods, Troubl
                     password: password.clone(),
                     timeout: config.fence.off_deadline,
                 };
-                fence::agent::FenceAgent::load(spec).await.map(Method::FenceAgent)
+                fence::agent::FenceAgent::load(spec)
+                    .await
+                    .map(|agent| Method::FenceAgent(agent.with_secrets(secrets.clone())))
             }
         };
         methods.push(made.map_err(|cause| {

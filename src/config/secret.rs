@@ -30,6 +30,23 @@ impl Secret {
     pub fn expose(&self) -> &str {
         &self.0
     }
+
+    /// Somebody else's words without this secret, also where they were cut in the middle of it.
+    pub fn hidden_in(&self, words: &str) -> String {
+        let secret = self.expose();
+        let mut clean = words.replace(secret, "(hidden)");
+        let begun = secret
+            .char_indices()
+            .map(|(at, _)| at)
+            .rev()
+            .filter(|at| *at >= 4)
+            .find(|at| secret.get(..*at).is_some_and(|half| clean.ends_with(half)));
+        if let Some(half) = begun {
+            clean.truncate(clean.len() - half);
+            clean.push_str("(hidden)");
+        }
+        clean
+    }
 }
 
 impl fmt::Debug for Secret {
@@ -151,15 +168,16 @@ impl SecretSource {
         }
     }
 
-    /// A sentence about what is wrong with how the secret is kept, or `None` when nothing is.
-    pub fn weakness(&self) -> Option<String> {
+    /// What is wrong with how the secret is kept, each with what to do about it.
+    pub fn weaknesses(&self, keeper: &Keeper) -> Vec<(String, String)> {
         match self {
-            Self::Inline(_) => Some(
-                "a secret is written in the configuration itself; keep it in a file of its own, readable by lazaret only"
+            Self::Inline(_) => vec![(
+                "it is written in the configuration itself".to_owned(),
+                "keep it in a file of its own, readable by the daemon only, and name that as .._file"
                     .to_owned(),
-            ),
-            Self::File(path) => file_weakness(path),
-            Self::Credential(_) | Self::Barbican(_) => None,
+            )],
+            Self::File(path) => file_weaknesses(path, keeper),
+            Self::Credential(_) | Self::Barbican(_) => Vec::new(),
         }
     }
 }
@@ -214,18 +232,71 @@ fn read_file(path: &Path) -> Result<Secret, SecretError> {
     Ok(Secret::new(text.to_owned()))
 }
 
-/// Group access is common (root:lazaret 0640) and allowed; access by everybody is not.
-fn file_weakness(path: &Path) -> Option<String> {
-    use std::os::unix::fs::PermissionsExt as _;
-    let mode = std::fs::metadata(path).ok()?.permissions().mode() & 0o777;
-    let others = mode & 0o007;
-    (others != 0).then(|| {
-        format!(
-            "{} is open to every user of this machine (mode {mode:04o}); run: chmod 0640 {}",
-            path.display(),
-            path.display()
-        )
-    })
+/// Who may keep the daemon's secrets: its user and root, and their groups.
+#[derive(Debug, Clone, Default)]
+pub struct Keeper {
+    /// User ids.
+    pub users: Vec<u32>,
+    /// Group ids.
+    pub groups: Vec<u32>,
+}
+
+/// A file that the daemon's own group reads is common (root:lazaret 0640) and allowed.
+fn file_weaknesses(path: &Path, keeper: &Keeper) -> Vec<(String, String)> {
+    use std::os::unix::fs::MetadataExt as _;
+    // A link is judged by where it leads.
+    let Ok(path) = std::fs::canonicalize(path) else {
+        return Vec::new();
+    };
+    let mut all = Vec::new();
+    let Ok(file) = std::fs::metadata(&path) else {
+        return all;
+    };
+    let (shown, mode) = (path.display(), file.mode() & 0o777);
+    if mode & 0o007 != 0 {
+        all.push((
+            format!("{shown} is open to every user of this machine (mode {mode:04o})"),
+            format!("chmod o-rwx {shown}"),
+        ));
+    }
+    if mode & 0o020 != 0 {
+        all.push((
+            format!("the group {} can write {shown} (mode {mode:04o})", file.gid()),
+            format!("chmod g-w {shown}"),
+        ));
+    } else if mode & 0o040 != 0 && !keeper.groups.contains(&file.gid()) {
+        all.push((
+            format!(
+                "the group {} can read {shown}, and is not the daemon's (mode {mode:04o})",
+                file.gid()
+            ),
+            format!("chgrp lazaret {shown}, or chmod g-r {shown}"),
+        ));
+    }
+    if !keeper.users.contains(&file.uid()) {
+        all.push((
+            format!(
+                "{shown} belongs to user {}, who is neither root nor the daemon",
+                file.uid()
+            ),
+            format!("chown root {shown}"),
+        ));
+    }
+    for directory in path.ancestors().skip(1) {
+        let Ok(found) = std::fs::metadata(directory) else {
+            continue;
+        };
+        // In a sticky directory, as /tmp is, nobody replaces another's file.
+        let mode = found.mode() & 0o7777;
+        if mode & 0o022 != 0 && mode & 0o1000 == 0 {
+            let shown = directory.display();
+            all.push((
+                format!("whoever can write {shown} can put another file in its place (mode {mode:04o})"),
+                format!("chmod go-w {shown}"),
+            ));
+        }
+    }
+    all
 }
 
 #[cfg(test)]
@@ -271,12 +342,50 @@ mod tests {
     }
 
     #[test]
-    fn a_secret_file_open_to_everybody_is_a_weakness() {
-        for (mode, weak) in [(0o600, false), (0o640, false), (0o644, true), (0o602, true)] {
-            let (_directory, source) = kept(b"x", mode);
-            assert_eq!(source.weakness().is_some(), weak, "mode {mode:o}");
+    fn who_else_could_read_or_replace_a_secret_is_told() {
+        let (directory, source) = kept(b"x", 0o600);
+        let SecretSource::File(path) = &source else {
+            unreachable!()
+        };
+        use std::os::unix::fs::MetadataExt as _;
+        let owner = std::fs::metadata(path).unwrap();
+        let keeper = Keeper {
+            users: vec![owner.uid()],
+            groups: vec![owner.gid()],
+        };
+        let words = |mode, keeper: &Keeper| {
+            std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).unwrap();
+            source
+                .weaknesses(keeper)
+                .into_iter()
+                .map(|(what, _)| what)
+                .collect::<Vec<_>>()
+                .join("; ")
+        };
+        for (mode, expected) in [
+            (0o600, ""),
+            (0o640, ""),
+            (0o644, "open to every user"),
+            (0o602, "open to every user"),
+            (0o660, "can write"),
+        ] {
+            let found = words(mode, &keeper);
+            assert!(
+                found.contains(expected) && found.is_empty() == expected.is_empty(),
+                "{mode:o}: {found}"
+            );
         }
-        assert!(SecretSource::Inline(Secret::new("x".into())).weakness().is_some());
+        let stranger = Keeper::default();
+        let found = words(0o640, &stranger);
+        assert!(
+            found.contains("is not the daemon's") && found.contains("belongs to user"),
+            "{found}"
+        );
+        std::fs::set_permissions(directory.path(), std::fs::Permissions::from_mode(0o770)).unwrap();
+        let found = words(0o600, &keeper);
+        assert!(found.contains("another file in its place"), "{found}");
+        let inline = SecretSource::Inline(Secret::new("x".into()));
+        assert_eq!(inline.weaknesses(&keeper).len(), 1);
     }
 
     #[test]
@@ -303,6 +412,15 @@ mod tests {
         ] {
             assert_eq!(wrong.parse::<BarbicanRef>(), Err(()), "{wrong}");
         }
+    }
+
+    #[test]
+    fn a_secret_is_taken_out_of_others_words_whole_and_in_part() {
+        let secret = Secret::new("pässword-1".into());
+        let hidden = |words: &str| secret.hidden_in(words);
+        assert_eq!(hidden("no pässword-1, pässword-1"), "no (hidden), (hidden)");
+        assert_eq!(hidden("cut after pässw"), "cut after (hidden)");
+        assert_eq!(hidden("as it is pä"), "as it is pä");
     }
 
     #[test]

@@ -17,6 +17,7 @@ use zeroize::Zeroizing;
 
 use crate::config::secret::{Secret, SecretSource};
 use crate::permit::{Act, Effect, Permits};
+use crate::secrets::{Doubt, Secrets};
 
 use super::power::{Error, Power};
 use metadata::Metadata;
@@ -54,6 +55,7 @@ pub struct FenceAgent {
     password: Option<(SecretSource, &'static str)>,
     timeout: Duration,
     name: String,
+    secrets: Secrets,
 }
 
 /// How a run ended.
@@ -114,7 +116,28 @@ impl FenceAgent {
             password,
             timeout: spec.timeout,
             name,
+            secrets: Secrets::default(),
         })
+    }
+
+    /// The same, with its password read this way: from barbican, say.
+    pub fn with_secrets(self, secrets: Secrets) -> Self {
+        Self { secrets, ..self }
+    }
+
+    /// Fetches the password ahead where it is elsewhere.
+    pub async fn fetch_ahead(&self) {
+        if let Some((source, _)) = &self.password {
+            self.secrets.ahead(source).await;
+        }
+    }
+
+    /// Whether there is another password by now than the one that was just used.
+    async fn new_password(&self) -> bool {
+        match &self.password {
+            Some((source, _)) => self.secrets.renewed(source, Doubt::Failed).await,
+            None => false,
+        }
     }
 
     /// Its name, for people.
@@ -125,7 +148,10 @@ impl FenceAgent {
     /// The power state now: exit code 0 is on, 2 is off, everything else is unknown.
     pub async fn power_state(&self) -> Result<Power, Error> {
         let doing = "read the power state";
-        let (run, password) = self.carry_out("status", doing, None).await?;
+        let (mut run, mut password) = self.carry_out("status", doing, None).await?;
+        if !matches!(run.code, Some(0 | 2)) && self.new_password().await {
+            (run, password) = self.carry_out("status", doing, None).await?;
+        }
         match run.code {
             Some(0) => Ok(Power::On),
             Some(2) => Ok(Power::Off),
@@ -148,7 +174,10 @@ impl FenceAgent {
     }
 
     async fn switch(&self, action: &str, doing: &'static str, act: Act<'_>) -> Result<(), Error> {
-        let (run, password) = self.carry_out(action, doing, Some(&act)).await?;
+        let (mut run, mut password) = self.carry_out(action, doing, Some(&act)).await?;
+        if run.code != Some(0) && self.new_password().await {
+            (run, password) = self.carry_out(action, doing, Some(&act)).await?;
+        }
         let ended = run.code.map_or_else(
             || "ended by a signal".to_owned(),
             |code| format!("ended with {code}"),
@@ -173,7 +202,7 @@ impl FenceAgent {
         }
         let mut password = None;
         if let Some((source, key)) = &self.password {
-            let secret = source.read().map_err(|source| Error::Secret {
+            let secret = self.secrets.read(source).await.map_err(|source| Error::Secret {
                 method: self.name.clone(),
                 source,
             })?;

@@ -33,6 +33,14 @@ impl Method {
         }
     }
 
+    /// Fetches its password ahead where that is not on this machine.
+    pub async fn fetch_ahead(&self) {
+        match self {
+            Self::Redfish(redfish) => redfish.fetch_ahead().await,
+            Self::FenceAgent(agent) => agent.fetch_ahead().await,
+        }
+    }
+
     /// The power state now.
     pub async fn power_state(&self) -> Result<Power, Error> {
         match self {

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use crate::config::secret::SecretError;
+use crate::config::secret::{Secret, SecretError};
 use crate::permit::Denied;
 
 /// The power state of a host, as one method reports it now.
@@ -165,6 +165,30 @@ pub enum Error {
 }
 
 impl Error {
+    /// Whether the other side's own words are in it.
+    pub(super) fn quotes(&self) -> bool {
+        matches!(
+            self,
+            Self::Refused { .. } | Self::Unreadable { .. } | Self::NotOffered { .. } | Self::StaysOn { .. }
+        )
+    }
+
+    /// The same, with this secret taken out of the other side's words.
+    pub(super) fn hiding(mut self, secret: &Secret) -> Self {
+        let words = match &mut self {
+            Self::Refused { message, .. } => message,
+            Self::Unreadable { reason, .. } => reason,
+            Self::NotOffered { offered, .. } => offered,
+            Self::StaysOn {
+                last: Power::Other(word),
+                ..
+            } => word,
+            _ => return self,
+        };
+        *words = secret.hidden_in(words);
+        self
+    }
+
     /// Whether it points at somebody's tampering with the BMC or the inventory, which deserves an alarm even
     /// when another method then worked.
     pub fn suspicious(&self) -> bool {

@@ -16,6 +16,7 @@ use url::Url;
 use uuid::Uuid;
 
 use crate::config::secret::SecretSource;
+use crate::secrets::Secrets;
 use crate::transport::reason;
 
 use super::power::Error;
@@ -48,6 +49,7 @@ pub struct Redfish {
     target: Target,
     name: String,
     http: Client,
+    secrets: Secrets,
 }
 
 impl Redfish {
@@ -96,7 +98,22 @@ impl Redfish {
             }
         }
         let http = http.build().map_err(|error| setup(reason(error)))?;
-        Ok(Self { target, name, http })
+        Ok(Self {
+            target,
+            name,
+            http,
+            secrets: Secrets::default(),
+        })
+    }
+
+    /// The same, with its password read this way: from barbican, say.
+    pub fn with_secrets(self, secrets: Secrets) -> Self {
+        Self { secrets, ..self }
+    }
+
+    /// Fetches the password ahead where it is elsewhere.
+    pub async fn fetch_ahead(&self) {
+        self.secrets.ahead(&self.target.password).await;
     }
 
     /// Its name, for people.

@@ -238,6 +238,10 @@ impl Cloud {
                 "OpenStack-API-Version",
                 format!("{} {version}", call.service.catalogue_type()),
             );
+            if call.service == Service::BareMetal {
+                // Ironic only knows a header of its own.
+                request = request.header("X-OpenStack-Ironic-API-Version", version.to_string());
+            }
         }
         if let Some(body) = &call.body {
             request = request.json(body);

@@ -10,9 +10,11 @@ use tokio::sync::{Mutex, OnceCell};
 use tokio::time::Instant;
 use url::Url;
 
+use crate::config::secret::Secret;
+
 use super::call::{Call, Service};
 use super::connection::{Connection, Credential};
-use super::error::Error;
+use super::error::{Answer, Error};
 use super::identity::{CatalogueEntry, Identity, TokenBody};
 use super::limiter::Limiter;
 use super::request::Exchange;
@@ -138,7 +140,7 @@ impl Cloud {
     }
 
     async fn log_in(&self, state: &mut State) -> Result<Arc<Session>, Error> {
-        let (who, body) = self.credentials()?;
+        let (who, body, secret) = self.credentials()?;
         let doing = format!("log in to keystone as {who}");
         let call = Call::post(Service::Identity, "/auth/tokens", &doing)
             .body(body)
@@ -149,12 +151,18 @@ impl Cloud {
             .await
         {
             Ok(reply) => reply,
-            Err(Error::Unauthorized(answer)) => {
+            Err(Error::Unauthorized(mut answer)) => {
+                hide(&mut answer, &secret);
                 *state = State::Refused {
                     error: answer.clone(),
                     at: Instant::now(),
                 };
                 return Err(Error::Login(answer));
+            }
+            // keystone quotes a request that it does not like.
+            Err(Error::Refused(mut answer)) => {
+                hide(&mut answer, &secret);
+                return Err(Error::Refused(answer));
             }
             Err(error) => return Err(error),
         };
@@ -185,7 +193,7 @@ impl Cloud {
     }
 
     /// Who logs in, in words, and the body of the login. The secret is read now.
-    fn credentials(&self) -> Result<(String, Value), Error> {
+    fn credentials(&self) -> Result<(String, Value, Secret), Error> {
         Ok(match &self.connection.credential {
             Credential::Password {
                 username,
@@ -193,18 +201,21 @@ impl Cloud {
                 project,
                 project_domain,
                 password,
-            } => (
-                format!("{username}@{user_domain} on project {project}@{project_domain}"),
-                json!({"auth": {
+            } => {
+                let secret = password.read()?;
+                let body = json!({"auth": {
                     "identity": {"methods": ["password"], "password": {"user": {
-                        "name": username, "domain": {"name": user_domain}, "password": password.read()?.expose()}}},
-                    "scope": {"project": {"name": project, "domain": {"name": project_domain}}}}}),
-            ),
-            Credential::ApplicationCredential { id, secret } => (
-                format!("application credential {id}"),
-                json!({"auth": {"identity": {"methods": ["application_credential"],
-                    "application_credential": {"id": id, "secret": secret.read()?.expose()}}}}),
-            ),
+                        "name": username, "domain": {"name": user_domain}, "password": secret.expose()}}},
+                    "scope": {"project": {"name": project, "domain": {"name": project_domain}}}}});
+                let who = format!("{username}@{user_domain} on project {project}@{project_domain}");
+                (who, body, secret)
+            }
+            Credential::ApplicationCredential { id, secret } => {
+                let secret = secret.read()?;
+                let body = json!({"auth": {"identity": {"methods": ["application_credential"],
+                    "application_credential": {"id": id, "secret": secret.expose()}}}});
+                (format!("application credential {id}"), body, secret)
+            }
         })
     }
 
@@ -293,6 +304,11 @@ impl Session {
     fn ends_soon(&self) -> bool {
         self.renew_after.is_some_and(|at| Instant::now() >= at)
     }
+}
+
+/// Takes a secret out of a service's words.
+fn hide(answer: &mut Answer, secret: &Secret) {
+    answer.message = secret.hidden_in(&answer.message);
 }
 
 fn offered<'a>(endpoints: impl Iterator<Item = &'a super::identity::CatalogueEndpoint>) -> String {

@@ -45,6 +45,9 @@ impl Respond {
             };
             match saga::next(&recorded) {
                 Move::Do(step) => {
+                    if !matches!(step, Step::Evacuate | Step::Confirm | Step::Close) {
+                        self.fencing.fetch_ahead(&case.host);
+                    }
                     if let Some(pause) = self.step(cloud, &case, lease, step, &proof).await? {
                         if pause > LONG_PAUSE {
                             return Ok(());

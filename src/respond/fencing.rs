@@ -23,7 +23,7 @@ pub struct HostFence {
 /// How hosts are powered off and seen off.
 #[derive(Debug)]
 pub struct Fencing {
-    hosts: BTreeMap<HostName, HostFence>,
+    hosts: BTreeMap<HostName, Arc<HostFence>>,
     off: Watch,
     seen: Watch,
 }
@@ -44,7 +44,10 @@ impl Fencing {
             .saturating_add(Duration::from_secs(5));
         let longer = times.heartbeat_silence.saturating_mul(2).saturating_add(slack);
         Self {
-            hosts,
+            hosts: hosts
+                .into_iter()
+                .map(|(host, fence)| (host, Arc::new(fence)))
+                .collect(),
             off,
             seen: Watch {
                 deadline: times.off_deadline.max(longer),
@@ -66,7 +69,18 @@ impl Fencing {
     }
 
     pub(super) fn host(&self, host: &HostName) -> Option<&HostFence> {
-        self.hosts.get(host)
+        self.hosts.get(host).map(Arc::as_ref)
+    }
+
+    /// Begins to fetch the passwords that this host's fence will need: keystone may be gone by then.
+    pub(super) fn fetch_ahead(&self, host: &HostName) {
+        if let Some(fence) = self.hosts.get(host).map(Arc::clone) {
+            tokio::spawn(async move {
+                for method in fence.methods.iter() {
+                    method.fetch_ahead().await;
+                }
+            });
+        }
     }
 
     pub(super) fn off(&self) -> &Watch {

@@ -40,6 +40,7 @@ impl Respond {
         {
             return Ok(());
         }
+        self.fencing.fetch_ahead(host);
         let of = host.clone();
         let reading = tokio::spawn(async move { Inventory::read(&cloud, &of).await });
         let ahead = Ahead {

@@ -7,11 +7,12 @@ use crate::{
     cli::{context, wiring},
     config::Config,
     fence::Power,
+    secrets::Secrets,
     store::Host,
 };
 
 /// Golden values, agent and BMC of each host.
-pub async fn checks(config: &Arc<Config>, hosts: &[Host], report: &mut Report) {
+pub async fn checks(config: &Arc<Config>, hosts: &[Host], secrets: &Secrets, report: &mut Report) {
     if hosts.is_empty() {
         return;
     }
@@ -69,13 +70,13 @@ pub async fn checks(config: &Arc<Config>, hosts: &[Host], report: &mut Report) {
                 "on that host: lazaret-agent check",
             )),
         }
-        bmc(config, host, report).await;
+        bmc(config, host, secrets, report).await;
     }
 }
 
-async fn bmc(config: &Config, host: &Host, report: &mut Report) {
+async fn bmc(config: &Config, host: &Host, secrets: &Secrets, report: &mut Report) {
     let name = format!("fence {}", host.name());
-    let methods = match wiring::methods(config, host.name()).await {
+    let methods = match wiring::methods(config, host.name(), secrets).await {
         Ok(methods) => methods,
         Err(trouble) => {
             report.say(Check::fail(

@@ -1,41 +1,35 @@
-//! The daemon's own things: secrets, key, roots, database.
+//! The daemon's own things: state, key, roots, database.
 
 use std::sync::Arc;
 
 use super::{Check, Report};
 use crate::{
-    cli::context,
+    cli::{context, state},
     config::Config,
     store::{Chain, Host, Store},
     verifier::roots,
 };
 
-/// Secrets, key, roots, log.
-pub async fn checks(config: &Config, report: &mut Report) {
-    for (key, source) in config.secrets() {
-        let name = format!("secret {key}");
-        match (source.read(), source.weakness()) {
-            (Err(error), _) => report.say(Check::fail(
-                name,
-                error.to_string(),
-                "put the secret into that file, readable by the daemon's user only",
-            )),
-            (Ok(_), Some(weakness)) => {
-                report.say(Check::warn(
-                    name,
-                    weakness,
-                    "chown it to the daemon's user and chmod 600",
-                ));
-            }
-            (Ok(_), None) => report.say(Check::pass(name, "can be read by this user only")),
-        }
-    }
-    if config.log.filter.contains("debug") || config.log.filter.contains("trace") {
-        report.say(Check::warn(
-            "log",
-            format!("log.filter is {:?}: a lot is written", config.log.filter),
-            "go back to info when you have seen what you wanted",
+/// State, key, roots.
+pub fn checks(config: &Config, report: &mut Report) {
+    let faults = state::faults(config);
+    if faults.is_empty() {
+        report.say(Check::pass(
+            "state",
+            "only the daemon can change its database and its key",
         ));
+    }
+    for fault in faults {
+        let detail = format!("{}: {}", fault.path.display(), fault.what);
+        report.say(if fault.refused {
+            Check::fail(
+                "state",
+                format!("{detail}; the daemon does not begin"),
+                fault.remedy,
+            )
+        } else {
+            Check::warn("state", detail, fault.remedy)
+        });
     }
     match context::identity(config) {
         Ok(identity) => report.say(Check::pass(

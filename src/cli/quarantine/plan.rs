@@ -35,7 +35,7 @@ pub(super) async fn plan(
         .transpose()?
         .map(Arc::new);
     let fence = HostFence {
-        methods: wiring::methods(config, host).await?,
+        methods: wiring::methods(config, host, &wiring::secrets(cloud.as_ref())).await?,
         agent: AgentPort::of(&config.agent_url(host)?, PORT_TIMEOUT),
     };
     let respond = Respond::new(

@@ -149,3 +149,31 @@ async fn what_cannot_work_is_refused_at_load() {
             .is_err()
     );
 }
+
+/// barbican with one secret that is rotated after it was fetched once. Not the real one: that is in tests/cloud.
+#[derive(Default)]
+struct Vault(std::sync::atomic::AtomicUsize);
+
+impl crate::secrets::Vault for Vault {
+    fn fetch<'a>(
+        &'a self,
+        _: &'a crate::config::secret::BarbicanRef,
+    ) -> std::pin::Pin<Box<dyn Future<Output = Result<Secret, String>> + Send + 'a>> {
+        let first = self.0.fetch_add(1, std::sync::atomic::Ordering::SeqCst) == 0;
+        let now = if first { "old" } else { "new" };
+        Box::pin(async move { Ok(Secret::new(now.to_owned())) })
+    }
+}
+
+#[tokio::test]
+async fn a_password_that_was_rotated_in_barbican_is_fetched_when_the_agent_fails() {
+    let behave = r#"case "$input" in *password=new*) exit 2;; esac; echo >>"$here/failed"; exit 1"#;
+    let agent = Agent::that(behave);
+    let mut spec = agent.spec();
+    spec.password = Some(SecretSource::Barbican("name:ipmi".parse().unwrap()));
+    let secrets = Secrets::from(std::sync::Arc::new(Vault::default()));
+    let loaded = FenceAgent::load(spec).await.unwrap().with_secrets(secrets);
+    assert_eq!(loaded.power_state().await.unwrap(), Power::Off);
+    assert_eq!(loaded.power_state().await.unwrap(), Power::Off);
+    assert_eq!(agent.wrote("failed"), "\n", "once, with the old one");
+}

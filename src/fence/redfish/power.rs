@@ -8,10 +8,39 @@ use super::body::{Root, printable};
 use super::session::Authentication;
 use crate::fence::power::{Error, Power};
 use crate::permit::{Act, Effect, Permits};
+use crate::secrets::Doubt;
 
 impl Redfish {
     /// The power state now, after the machine's UUID was compared with the inventory's.
     pub async fn power_state(&self) -> Result<Power, Error> {
+        let mut outcome = Box::pin(self.read_power()).await;
+        if self.new_password(&outcome).await {
+            outcome = Box::pin(self.read_power()).await;
+        }
+        match outcome {
+            Ok(power) => Ok(power),
+            Err(error) => Err(self.hidden(error).await),
+        }
+    }
+
+    /// A BMC's words may hold our own password: they go into logs and reports without it.
+    pub(super) async fn hidden(&self, error: Error) -> Error {
+        if !error.quotes() {
+            return error;
+        }
+        match self.secrets.read(&self.target.password).await {
+            Ok(secret) => error.hiding(&secret),
+            Err(_) => error,
+        }
+    }
+
+    /// Whether the password was refused and there is another one by now.
+    async fn new_password<T>(&self, outcome: &Result<T, Error>) -> bool {
+        matches!(outcome, Err(Error::Credentials { .. }))
+            && self.secrets.renewed(&self.target.password, Doubt::Refused).await
+    }
+
+    async fn read_power(&self) -> Result<Power, Error> {
         let doing = "read the power state";
         let (root, access) = self.open(doing).await?;
         let outcome = self
@@ -48,8 +77,26 @@ impl Redfish {
         wanted: Power,
         act: Act<'_>,
     ) -> Result<(), Error> {
+        let mut outcome = Box::pin(self.reset_once(doing, kind, &wanted, &act)).await;
+        // What was refused had no effect.
+        if self.new_password(&outcome).await {
+            outcome = Box::pin(self.reset_once(doing, kind, &wanted, &act)).await;
+        }
+        match outcome {
+            Ok(()) => Ok(()),
+            Err(error) => Err(self.hidden(error).await),
+        }
+    }
+
+    async fn reset_once(
+        &self,
+        doing: &'static str,
+        kind: &'static str,
+        wanted: &Power,
+        act: &Act<'_>,
+    ) -> Result<(), Error> {
         let (root, access) = self.open(doing).await?;
-        let outcome = self.reset_with(doing, kind, wanted, &act, &root, &access).await;
+        let outcome = self.reset_with(doing, kind, wanted, act, &root, &access).await;
         self.close(access).await;
         outcome
     }
@@ -58,7 +105,7 @@ impl Redfish {
         &self,
         doing: &'static str,
         kind: &'static str,
-        wanted: Power,
+        wanted: &Power,
         act: &Act<'_>,
         root: &Root,
         access: &Authentication,
@@ -94,7 +141,7 @@ impl Redfish {
         if matches!(answer.status, StatusCode::BAD_REQUEST | StatusCode::CONFLICT) {
             // Many BMCs refuse to switch off what is off: reading decides.
             let now = self.system(doing, root, access).await?.power();
-            if now == wanted {
+            if now == *wanted {
                 return Ok(());
             }
         }

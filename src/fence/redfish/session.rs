@@ -24,10 +24,14 @@ impl Redfish {
         let url = self.at(doing, "/redfish/v1/")?;
         let answer = self.send(doing, || self.http.get(url.clone())).await?;
         let root: Root = self.read(doing, answer)?;
-        let password = self.target.password.read().map_err(|source| Error::Secret {
-            method: self.name.clone(),
-            source,
-        })?;
+        let password = self
+            .secrets
+            .read(&self.target.password)
+            .await
+            .map_err(|source| Error::Secret {
+                method: self.name.clone(),
+                source,
+            })?;
         let Some(sessions) = &root.links.sessions else {
             return Ok((root, Authentication::Basic(password)));
         };
@@ -40,6 +44,7 @@ impl Redfish {
             status if status.is_success() => match answer.headers.get("x-auth-token") {
                 Some(token) => {
                     let mut token = token.clone();
+                    // Hidden in Debug, and so in every log.
                     token.set_sensitive(true);
                     let location = answer.headers.get(LOCATION).and_then(|value| value.to_str().ok());
                     Authentication::Session {
@@ -79,6 +84,7 @@ impl Redfish {
             }
         };
         if let Err(error) = outcome.await {
+            let error = self.hidden(error).await;
             tracing::warn!(method = self.name, %error, "a session stays open until the BMC drops it");
         }
     }

@@ -413,3 +413,62 @@ async fn a_bmcs_words_are_cut_and_cannot_drive_a_terminal() {
         "{words}"
     );
 }
+
+/// barbican with one secret that is rotated. Not the real one: that is in tests/cloud.
+struct Vault(std::sync::Mutex<&'static str>);
+
+impl crate::secrets::Vault for Vault {
+    fn fetch<'a>(
+        &'a self,
+        _: &'a crate::config::secret::BarbicanRef,
+    ) -> std::pin::Pin<Box<dyn Future<Output = Result<Secret, String>> + Send + 'a>> {
+        let now = *self.0.lock().unwrap();
+        Box::pin(async move { Ok(Secret::new(now.to_owned())) })
+    }
+}
+
+#[tokio::test]
+async fn a_password_that_was_rotated_in_barbican_is_fetched_once_again_and_a_wrong_one_is_not_repeated() {
+    for sessions in [true, false] {
+        let server = Bmc {
+            sessions,
+            reset: 204,
+            obeys: true,
+            ..Bmc::default()
+        };
+        // Without sessions the scripted BMC takes any basic authentication but this.
+        let server = Server::start(move |request| match request.header("authorization") {
+            Some("Basic ZmVuY2U6b2xk") => answer(401, "{}"),
+            _ => server.answer(request),
+        })
+        .await;
+        let vault = Arc::new(Vault(std::sync::Mutex::new("old")));
+        let secrets = Secrets::from(Arc::clone(&vault) as Arc<dyn crate::secrets::Vault>);
+        let mut target = target(&server);
+        target.password = SecretSource::Barbican("name:bmc".parse().unwrap());
+        let redfish = Redfish::new(target).unwrap().with_secrets(secrets);
+        let error = redfish.power_state().await.unwrap_err();
+        assert!(matches!(error, super::Error::Credentials { .. }), "{error}");
+        let refused = server
+            .seen()
+            .iter()
+            .filter(|line| !line.contains("GET /redfish/v1/ "))
+            .count();
+        let logins = |server: &Server| {
+            let line = if sessions {
+                "POST /redfish/v1/SessionService"
+            } else {
+                "GET /redfish/v1/Systems/1"
+            };
+            server.count(line)
+        };
+        assert_eq!(
+            logins(&server),
+            1,
+            "the same password again counts towards a lock-out: {refused}"
+        );
+        *vault.0.lock().unwrap() = "hunter2";
+        redfish.ask_off(&Freely).await.unwrap();
+        assert_eq!(redfish.power_state().await.unwrap(), Power::Off);
+    }
+}

@@ -101,3 +101,59 @@ async fn an_endpoint_is_never_guessed_between_regions() {
     );
     assert!(!cloud.has_masakari().await.unwrap());
 }
+
+#[tokio::test]
+async fn a_keystone_that_quotes_the_login_does_not_put_the_password_into_our_words() {
+    for status in [400, 401] {
+        let words = format!(
+            r#"{{"error": {{"message": "{{'user': {{'password': 'hunter2'}}}} is not valid", "code": {status}}}}}"#
+        );
+        let server = Server::start(move |_| answer(status, words.clone())).await;
+        let (_, mut cloud) = cloud_that(|_| answer(500, "")).await;
+        cloud.connection.auth_url = server.url.parse().unwrap();
+        for _ in 0..2 {
+            let error = cloud.whoami().await.unwrap_err();
+            let words = format!("{error} {error:?}");
+            assert!(
+                words.contains("(hidden)") && !words.contains("hunter2"),
+                "{words}"
+            );
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_secret_is_found_by_its_name_and_the_newest_active_one_counts() {
+    use crate::config::secret::BarbicanRef;
+    use crate::secrets::Vault as _;
+    let row = |name: &str, status: &str, created: &str, id: u8| {
+        format!(
+            r#"{{"name": "{name}", "status": "{status}", "created": "2026-11-21T{created}", "algorithm": null,
+                "secret_ref": "http://key-manager/v1/secrets/{id:08x}-0000-4000-8000-000000000000"}}"#
+        )
+    };
+    let rows = [
+        row("bmc", "ACTIVE", "06:00:00", 1),
+        row("bmc", "ERROR", "09:00:00", 2),
+        row("bmc", "ACTIVE", "08:00:00", 3),
+        row("bmc-2", "ACTIVE", "10:00:00", 4),
+    ];
+    let listing = format!(r#"{{"secrets": [{}], "total": 4}}"#, rows.join(","));
+    let (server, mut cloud) = cloud_that(move |request| match request.path.split('?').next().unwrap() {
+        "/v1/secrets" if request.path.contains("name=none") => answer(200, r#"{"secrets": [], "total": 0}"#),
+        "/v1/secrets" => answer(200, listing.clone()),
+        "/v1/secrets/00000003-0000-4000-8000-000000000000/payload" => answer(200, "hunter3"),
+        _ => answer(404, r#"{"title": "Not Found"}"#),
+    })
+    .await;
+    cloud.connection.endpoints.key_manager = Some(server.url.parse().unwrap());
+    let fetched = cloud.fetch(&BarbicanRef::Name("bmc".into())).await.unwrap();
+    assert_eq!(fetched.expose(), "hunter3");
+    let none = cloud.fetch(&BarbicanRef::Name("none".into())).await.unwrap_err();
+    assert!(none.contains("no active secret"), "{none}");
+    let gone = cloud
+        .fetch(&BarbicanRef::Id(uuid::Uuid::nil()))
+        .await
+        .unwrap_err();
+    assert!(gone.contains("404"), "{gone}");
+}

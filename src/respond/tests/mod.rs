@@ -11,6 +11,7 @@ mod sim;
 
 mod leave;
 mod release;
+mod secrets;
 mod world;
 
 use std::collections::BTreeMap;

@@ -378,6 +378,8 @@ async fn each_event_is_a_line_of_the_log_also_without_a_webhook_and_once() {
     let writer = lines.clone();
     let subscriber = tracing_subscriber::fmt().json().flatten_event(true);
     let subscriber = subscriber.with_writer(move || writer.clone()).finish();
+    // With one subscriber alone, a line that another test's thread meets first is switched off for all threads.
+    let _second = tracing::Dispatch::new(tracing_subscriber::fmt().with_writer(std::io::sink).finish());
     let _here = tracing::subscriber::set_default(subscriber);
     let bench = Bench::new().await;
     let event = bench.tell(Kind::CaseStuck).await;

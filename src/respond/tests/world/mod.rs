@@ -229,7 +229,7 @@ impl State {
         match (request.method.as_str(), parts.as_slice()) {
             ("POST", ["v3", "auth", "tokens"]) => Answer::Http(
                 201,
-                vec![("X-Subject-Token", "token".to_owned())],
+                vec![("X-Subject-Token", "gAAAA-token-of-the-daemon".to_owned())],
                 r#"{"token": {"user": {"id": "u", "name": "daemon", "domain": {"name": "Default"}},
                     "project": {"id": "p", "name": "service"}, "roles": [{"name": "admin"}],
                     "issued_at": "2026-11-21T06:53:49.000000Z", "expires_at": "2099-11-21T10:53:49.000000Z"}}"#
