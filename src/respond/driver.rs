@@ -18,8 +18,9 @@ use super::Respond;
 /// How often cases of other processes, and those let go on by a person, are looked for.
 const LOOK: Duration = Duration::from_secs(2);
 
-/// Cases that are driven at once; each spends its time waiting for the cloud.
-const AT_ONCE: u32 = 16;
+/// Cases that are driven at once; each spends its time waiting for the cloud, whose services have bounds of their own.
+/// A host whose case has to wait for its turn is not even disabled meanwhile: instances of others would land on it.
+const AT_ONCE: u32 = 64;
 
 /// After trouble with the store a case is left alone this long.
 const TROUBLE_PAUSE: Duration = Duration::from_secs(5);
