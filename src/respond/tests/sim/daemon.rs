@@ -17,6 +17,9 @@ use crate::respond::tests::cloud::{Shape, name};
 use crate::respond::{Fencing, HostFence, Respond};
 use crate::store::Store;
 
+/// Requests to one service in a second, at most.
+pub(super) const PER_SECOND: u32 = 40;
+
 /// One process. Dropped, everything in it ends at once, as by SIGKILL.
 pub(super) struct Daemon {
     // First, so that its tasks end before what they use.
@@ -119,7 +122,7 @@ fn connection() -> Connection {
         page_size: None,
         limits: RequestLimits {
             in_flight: 8,
-            per_second: 40,
+            per_second: PER_SECOND,
         },
     }
 }

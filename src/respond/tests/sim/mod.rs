@@ -5,7 +5,9 @@
 //! `make sim SECONDS=600` runs longer, and `SEED=7` begins elsewhere.
 
 mod caught;
+mod cuts;
 mod daemon;
+mod load;
 mod ops;
 mod regressions;
 mod rules;

@@ -61,6 +61,8 @@ pub(super) struct Sim {
     pub(super) mutant: Mutant,
     /// What was sent and answered, in order: the same list gives the same.
     pub(super) trace: Vec<String>,
+    /// When each request was sent, and whether it was one to nova.
+    pub(super) times: Vec<(u64, bool)>,
 }
 
 impl Drop for Sim {
@@ -72,15 +74,24 @@ impl Drop for Sim {
 
 impl Sim {
     pub(super) fn new(list: &List, mutant: Mutant) -> Self {
+        // In memory where there is such a place: hundreds of databases are made here.
+        let directory = tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir());
+        Self::within(directory.unwrap(), list, mutant, |_| {})
+    }
+
+    /// With its database in this directory, and a configuration of its own.
+    pub(super) fn within(
+        directory: tempfile::TempDir,
+        list: &List,
+        mutant: Mutant,
+        configure: impl FnOnce(&mut Response),
+    ) -> Self {
         let desk = Builder::new_current_thread().enable_time().build().unwrap();
-        let directory = tempfile::tempdir_in("/dev/shm")
-            .or_else(|_| tempfile::tempdir())
-            .unwrap();
         let mut store = desk
             .block_on(Store::open(&directory.path().join("lazaret.db")))
             .unwrap();
         store.one_after_the_other();
-        let config = Response {
+        let mut config = Response {
             mode: if list.observe {
                 ResponseMode::Observe
             } else {
@@ -97,6 +108,7 @@ impl Sim {
             evacuation_deadline: Duration::from_secs(240),
             ..response()
         };
+        configure(&mut config);
         let clock = || Arc::new(ManualClock::new(Timestamp::from_millis(T0)));
         let wire = Wire::new();
         model::set(Some(Arc::clone(&wire) as Arc<dyn model::Network>));
@@ -123,6 +135,7 @@ impl Sim {
             counts: Counts::default(),
             mutant,
             trace: Vec::new(),
+            times: Vec::new(),
         };
         for host in 0..list.shape.hosts {
             sim.enrol(host);
@@ -145,6 +158,15 @@ impl Sim {
             }
         }
         self.finish()
+    }
+
+    /// One thing that happens, in which nothing runs away.
+    pub(super) fn quiet(
+        &mut self,
+        thing: impl FnOnce(&mut Self) -> Result<(), Broken>,
+    ) -> Result<(), Broken> {
+        self.requests_of_this_op = 0;
+        thing(self)
     }
 
     /// Asks the store; the harness's own question.
@@ -270,6 +292,10 @@ impl Sim {
         }
         self.trace
             .push(format!("{} {} {}", request.method, request.at, request.path));
+        self.times.push((
+            self.cloud.now,
+            request.at == "cloud" && request.path.starts_with("/v2.1/"),
+        ));
         if request.acts() {
             self.counts.acts += 1;
             rules::sent(self, &request)?;
@@ -359,7 +385,7 @@ impl Sim {
         }
     }
 
-    fn tick(&mut self, seconds: u64, quantum: u64) -> Result<(), Broken> {
+    pub(super) fn tick(&mut self, seconds: u64, quantum: u64) -> Result<(), Broken> {
         let mut left = seconds;
         while left > 0 {
             let by = Duration::from_secs(left.min(quantum));
@@ -390,7 +416,7 @@ impl Sim {
         Ok(())
     }
 
-    fn apply(&mut self, op: Op) -> Result<(), Broken> {
+    pub(super) fn apply(&mut self, op: Op) -> Result<(), Broken> {
         let hosts = self.list.shape.hosts;
         let guests = self.cloud.guests.len();
         match op {
