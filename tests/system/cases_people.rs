@@ -75,6 +75,85 @@ fn case_28_one_new_program_on_every_host_is_one_held_group_and_none_is_fenced() 
     assert!(scene.lab.cases().iter().all(|case| case["state"] == "closed"));
 }
 
+/// 44: a host is given back by a person and a fresh passing quote. It boots into something that its policy does not know:
+/// refused, and nothing is taken back. It is as it should be: everything is.
+#[test]
+fn case_44_a_host_comes_back_only_with_a_fresh_passing_quote() {
+    let scene = Scene::new("nova");
+    let policy = scene.lab.path("golden/cmp-1.toml");
+    let right = std::fs::read_to_string(&policy).unwrap();
+    let daemon = scene.lab.serve();
+    let case = scene.break_in();
+    scene.closed(&case);
+    scene.host_is_out_and_instances_are_elsewhere(&case);
+    let release = |words: &[&str]| {
+        let mut all = vec!["quarantine", "release", "cmp-1"];
+        all.extend(words);
+        scene.lab.lazaret(&all)
+    };
+    // Nothing is done before what it knew was replaced.
+    let said = release(&[]).expect(75);
+    assert!(said.err.contains("message-bus"), "{}", said.err);
+    assert_eq!(scene.lab.power("cmp-1"), "off");
+    for item in said
+        .err
+        .split([',', ' ', ':', ';', '`', '\n'])
+        .collect::<BTreeSet<_>>()
+    {
+        if ITEMS.contains(&item) {
+            release(&["waive", item, "--because", "a lab"]).expect(0);
+        }
+    }
+
+    // The policy wants another value than the host boots with.
+    std::fs::write(&policy, another_value(&right)).unwrap();
+    let said = release(&[]);
+    assert_ne!(said.code, 0, "{}{}", said.out, said.err);
+    assert!(said.err.contains("stays out"), "{}", said.err);
+    let service = scene.world.service("cmp-1");
+    assert_eq!(
+        (&service["status"], &service["forced_down"]),
+        (&"disabled".into(), &true.into())
+    );
+    assert!(scene.world.aggregates()[0]["hosts"].to_string().contains("cmp-1"));
+    assert_eq!(scene.lab.hosts()[0]["quarantined_by"], case.as_str());
+
+    // It is as it should be.
+    std::fs::write(&policy, right).unwrap();
+    release(&[]).expect(0);
+    let service = scene.world.service("cmp-1");
+    assert_eq!(
+        (&service["status"], &service["forced_down"]),
+        (&"enabled".into(), &false.into())
+    );
+    assert!(!scene.world.aggregates()[0]["hosts"].to_string().contains("cmp-1"));
+    assert!(scene.lab.hosts()[0]["quarantined_by"].is_null());
+    told(&daemon, "case-released", 10);
+    scene.nothing_ran_twice();
+    release(&[]).expect(65);
+}
+
+/// What is rotated before a host comes back.
+const ITEMS: [&str; 10] = [
+    "message-bus",
+    "service-users",
+    "storage-keys",
+    "libvirt-keys",
+    "ssh-keys",
+    "tls-certificates",
+    "bmc-password",
+    "instance-secrets",
+    "agent-key",
+    "disk-copies",
+];
+
+/// The same golden values, but for one digit of PCR 0.
+fn another_value(policy: &str) -> String {
+    let (before, after) = policy.split_once("\n0 = [\"").expect("the value of PCR 0");
+    let digit = if after.starts_with('0') { '1' } else { '0' };
+    format!("{before}\n0 = [\"{digit}{}", &after[1..])
+}
+
 /// Every instance, with its host.
 fn servers(scene: &Scene) -> BTreeSet<(String, String)> {
     let all = scene.world.servers();

@@ -88,3 +88,27 @@ fn observe_records_and_notifies_and_touches_nothing() {
     assert!(lab.cases().is_empty());
     drop(daemon);
 }
+
+/// 78: a verdict that nobody renews is shown as stale after three intervals, and not before.
+#[test]
+fn case_78_a_verdict_is_stale_after_three_intervals_without_a_result() {
+    let mut lab = Lab::take();
+    lab.trust(&["cmp-1"]);
+    lab.set("schedule", "cron", "*/2 * * * * *");
+    lab.set("schedule", "jitter_s", 0);
+    let daemon = lab.serve();
+    until("cmp-1 attested", 20, || {
+        verdict(&lab, "cmp-1").filter(|verdict| verdict == "affirming")
+    });
+    daemon.kill();
+    let last: chrono::DateTime<chrono::Utc> = at(&lab, "cmp-1").unwrap().parse().unwrap();
+    let age = until("it is stale", 60, || {
+        let row = lab.hosts()[0].clone();
+        // Looked at after it was asked for: it is at least as old as it was then.
+        let age = chrono::Utc::now() - last;
+        assert_eq!(row["verdict"], "affirming", "the verdict itself stays");
+        row["stale"].as_bool().unwrap().then_some(age)
+    });
+    assert!(age >= chrono::TimeDelta::seconds(6), "stale after {age}");
+    println!("stale after {age}");
+}
