@@ -17,6 +17,7 @@ mod cases_fence;
 mod cases_people;
 mod crash;
 mod enrolment;
+mod plan;
 mod policies;
 mod response;
 mod rounds;
