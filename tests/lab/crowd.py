@@ -37,8 +37,9 @@ def cell(state):
 
 
 def reset():
-    """No clones, and the cell is up."""
+    """No clones, and the cell is up; nova's API too, should a restart of it have been cut off."""
     cell("up")
+    openstack.start_api("nova")
     for database, table, key in reversed(_CLONED):
         openstack.sql(f"DELETE FROM {database}.{table} WHERE {key} LIKE '{_CLONE}-%';")
 

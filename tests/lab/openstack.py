@@ -150,7 +150,15 @@ def _mariadb_answers():
 def restart_api(name):
     """Ends one API's service and starts it again."""
     processes.stop(f"uwsgi-{name}", signal.SIGKILL)
+    # A worker outlives its master by a moment, and holds the port.
+    wait_until(f"{name}'s port free", lambda: not processes.listens(PORT[name]), 30, 0.05)
     _api(name)
+
+
+def start_api(name):
+    """Starts one API's service where it does not run."""
+    if not processes.pid_of(f"uwsgi-{name}"):
+        _api(name)
 
 
 def restart_masakari_engine():
