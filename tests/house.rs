@@ -246,3 +246,23 @@ fn no_file_has_outgrown_its_room() {
         }
     }
 }
+
+/// Asked to stop in the middle of a fence, the daemon has time to see it through before systemd kills it.
+#[test]
+fn case_46_the_unit_waits_longer_than_a_fence_takes() {
+    let number = |file: &str, before: &str| -> u64 {
+        let text = fs::read_to_string(root().join(file)).expect("a readable file");
+        let rest = text
+            .split(before)
+            .nth(1)
+            .unwrap_or_else(|| panic!("{file} has no {before}"));
+        let digits: String = rest.chars().take_while(char::is_ascii_digit).collect();
+        digits
+            .parse()
+            .unwrap_or_else(|_| panic!("{file}: no number after {before}"))
+    };
+    let off = number("systemd/lazaret.toml", "#off_deadline_s = ");
+    let slack = number("src/cli/serve.rs", "DRAIN_SLACK: Duration = Duration::from_secs(");
+    let unit = number("systemd/lazaret.service", "\nTimeoutStopSec=");
+    assert!(unit > off + slack, "{unit} s for {off} s and {slack} s");
+}

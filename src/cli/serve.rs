@@ -26,8 +26,12 @@ use crate::{
 #[derive(Debug, Args)]
 pub struct Serve {}
 
-/// After the signal to stop: rounds and steps that are under way may end.
+/// After the signal to stop: rounds and steps that are under way may end, a method of fencing within its own deadline
+/// as well. What is cut off is looked at again. `TimeoutStopSec` in `systemd/lazaret.service` is longer.
 const DRAIN: Duration = Duration::from_secs(60);
+
+/// Beyond the deadline of one method of fencing: to write down what came of it.
+const DRAIN_SLACK: Duration = Duration::from_secs(15);
 
 /// A connection to an agent's port that should not be there any more.
 const PORT_TIMEOUT: Duration = Duration::from_secs(3);
@@ -89,6 +93,7 @@ impl Serve {
         if config.response.mode == ResponseMode::Observe {
             info!("mode observe: results are recorded and notified, and nothing is touched");
         }
+        let drain = DRAIN.max(config.fence.off_deadline.saturating_add(DRAIN_SLACK));
         let watch = Arc::new(Watch::new(Arc::clone(&rounds), Arc::clone(&respond)));
         let tasks = tokio_util::task::TaskTracker::new();
         tasks.spawn({
@@ -97,7 +102,7 @@ impl Serve {
         });
         tasks.spawn({
             let (respond, stop) = (Arc::clone(&respond), stop.clone());
-            async move { respond.drive(stop, DRAIN).await }
+            async move { respond.drive(stop, drain).await }
         });
         tasks.spawn({
             let (respond, stop) = (Arc::clone(&respond), stop.clone());
@@ -105,7 +110,7 @@ impl Serve {
         });
         tasks.spawn({
             let (respond, stop) = (Arc::clone(&respond), stop.clone());
-            async move { respond.keep_out(stop, DRAIN).await }
+            async move { respond.keep_out(stop, drain).await }
         });
         if let Some(cloud) = cloud.filter(|_| !cloud_is_well) {
             let (config, stop) = (Arc::clone(&config), stop.clone());
@@ -117,8 +122,8 @@ impl Serve {
         stop.cancelled().await;
         let _ = sd_notify::notify(&[sd_notify::NotifyState::Stopping]);
         info!("stopping: what is under way may end");
-        if tokio::time::timeout(DRAIN, tasks.wait()).await.is_err() {
-            warn!("some work did not end within {DRAIN:?}; it goes on from the journal at the next start");
+        if tokio::time::timeout(drain, tasks.wait()).await.is_err() {
+            warn!("some work did not end within {drain:?}; it goes on from the journal at the next start");
         }
         rounds.store.close().await;
         info!("stopped");
