@@ -26,9 +26,6 @@ pub struct Hosts {
     json: bool,
 }
 
-/// After this many intervals without a result, a verdict is shown as stale.
-const STALE_AFTER: u32 = 3;
-
 #[derive(Debug, Serialize)]
 struct Row<'a> {
     host: &'a HostName,
@@ -36,6 +33,8 @@ struct Row<'a> {
     verdict: Option<Verdict>,
     at: Option<Timestamp>,
     stale: bool,
+    paused_until: Option<Timestamp>,
+    unscheduled_by: Option<&'a CaseId>,
     silent_since: Option<Timestamp>,
     next_due: Option<Timestamp>,
     quarantined_by: Option<&'a CaseId>,
@@ -51,18 +50,31 @@ impl Hosts {
         let hosts = store.hosts().await?;
         let now = SystemClock.now();
         let interval = schedule::interval(&config.schedule.cron, now);
+        let oldest = hosts
+            .iter()
+            .filter_map(|host| host.last.as_ref())
+            .map(|last| last.at)
+            .min();
+        let jumps = store.clock_jumps(oldest.unwrap_or(now)).await?;
+        let pauses = store.pauses(now).await?;
         let rows: Vec<_> = hosts
             .iter()
             .map(|host: &Host| {
                 let at = host.last.as_ref().map(|last| last.at);
-                let age = at.map(|at| now.since(at));
+                let age = at.map(|at| schedule::age(at, now, &jumps));
                 Row {
                     host: host.name(),
                     agent: &host.enrolled.agent_url,
                     verdict: host.last.as_ref().map(|last| last.verdict),
                     at,
                     stale: matches!((age, interval), (Some(age), Some(interval))
-                        if age > interval.saturating_mul(STALE_AFTER) + config.schedule.jitter),
+                        if schedule::is_stale(age, interval, config.schedule.jitter)),
+                    paused_until: pauses
+                        .iter()
+                        .filter(|pause| pause.covered(host.name(), now))
+                        .map(|pause| pause.until)
+                        .max(),
+                    unscheduled_by: host.unscheduled_by.as_ref(),
                     silent_since: host.silent_since,
                     next_due: host.next_due,
                     quarantined_by: host.quarantined_by.as_ref(),
@@ -83,11 +95,16 @@ impl Hosts {
         let table = out::table(
             ["HOST", "VERDICT", "AT", "NEXT", "QUARANTINED BY", "AGENT"],
             rows.iter().map(|row| {
-                let verdict = match (row.verdict, row.stale) {
-                    (Some(verdict), true) => format!("{verdict} (stale)"),
-                    (Some(verdict), false) => verdict.to_string(),
-                    (None, _) => dash(),
-                };
+                let mut verdict = row.verdict.map_or_else(dash, |verdict| verdict.to_string());
+                for (so, word) in [
+                    (row.stale, "stale"),
+                    (row.paused_until.is_some(), "paused"),
+                    (row.unscheduled_by.is_some(), "no new instances"),
+                ] {
+                    if so {
+                        verdict.push_str(&format!(" ({word})"));
+                    }
+                }
                 [
                     row.host.to_string(),
                     verdict,

@@ -18,6 +18,7 @@ pub mod identity;
 pub mod inspect;
 pub mod instance;
 pub mod notifications;
+pub mod pause;
 pub mod policy;
 pub mod quarantine;
 pub mod report;
@@ -76,6 +77,12 @@ enum Command {
     Notifications(notifications::Notifications),
     /// Single instances: keep one where it is when its host is condemned.
     Instance(instance::Instance),
+    /// Leave a host, or the cloud, alone for a while: its rounds are recorded, and nothing follows from them.
+    Pause(pause::PauseArgs),
+    /// End the pauses of a host, or of the cloud.
+    Resume(pause::ResumeArgs),
+    /// What is paused, or will be.
+    Pauses(pause::PausesArgs),
     /// The quarantine report of one case.
     Report(report::Report),
     /// Check everything that the daemon depends on.
@@ -127,6 +134,9 @@ impl Command {
             Self::Quarantine(command) => command.run(config).await,
             Self::Notifications(command) => command.run(config).await,
             Self::Instance(command) => command.run(config),
+            Self::Pause(command) => command.run(config).await,
+            Self::Resume(command) => command.run(config).await,
+            Self::Pauses(command) => command.run(config).await,
             Self::Report(command) => command.run(config).await,
             Self::Doctor(command) => command.run(config).await,
             Self::Inspect(command) => command.run(),

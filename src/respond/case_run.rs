@@ -22,6 +22,9 @@ use super::steps::{self, Context, Seen};
 /// A case that rests longer is let go, and taken again when it is due: other cases have its place meanwhile.
 const LONG_PAUSE: Duration = Duration::from_secs(60);
 
+/// How often a case of a paused host looks whether it may go on.
+const PAUSED_LOOK: Duration = Duration::from_secs(10);
+
 impl Respond {
     /// Step after step, until the case rests, ends, or `stop`.
     pub(super) async fn carry_on(
@@ -38,6 +41,11 @@ impl Respond {
             };
             if case.state != CaseState::Open {
                 return Ok(());
+            }
+            let now = self.clock.now();
+            if let Some(pause) = self.store.paused(&case.host, now).await? {
+                tracing::info!(case = %id, host = %case.host, until = %pause.until, "paused: {}", pause.because);
+                return self.store.postpone(lease, now.plus(PAUSED_LOOK), now).await;
             }
             let recorded = match self.recorded(id).await? {
                 Ok(recorded) => recorded,
@@ -208,9 +216,12 @@ impl Respond {
             _ => Kind::CaseClosed,
         };
         let event = Event::case(kind, &case.id, &case.host, outcome.reason.clone(), now);
-        self.store
-            .close_case(lease, &outcome, &[event.queued()], now)
-            .await?;
+        // What silence opened was told as that, and needs nobody.
+        let told = match case.kind {
+            CaseKind::Unschedule | CaseKind::Reschedule => Vec::new(),
+            CaseKind::Quarantine | CaseKind::Release => vec![event.queued()],
+        };
+        self.store.close_case(lease, &outcome, &told, now).await?;
         Ok(())
     }
 }

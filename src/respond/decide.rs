@@ -4,7 +4,7 @@
 //! - no case without two `Contraindicated` results of two challenges. A round is one challenge with a nonce of its
 //!   own, which the store spends once: so another round is another nonce;
 //! - nothing that is `Indeterminate` (silence, garbage) ever leads to a case;
-//! - `observe` never leads to a case.
+//! - `observe` never leads to a case, nor does a pause, which leads to nothing at all.
 
 use std::time::Duration;
 
@@ -29,6 +29,8 @@ pub struct Question<'a> {
     pub earlier: &'a [Earlier],
     /// Whether a case of this host is not closed yet.
     pub case_open: bool,
+    /// Whether the host, or the cloud, is left alone for now.
+    pub paused: bool,
     /// A first `Contraindicated` older than this is confirmed anew.
     pub confirm_within: Duration,
 }
@@ -49,6 +51,8 @@ pub struct Earlier {
 pub enum Decision {
     /// It is recorded, no more.
     Nothing,
+    /// It is recorded and shown, and nothing follows from it: the host is paused.
+    Record,
     /// People are told.
     Notify(News),
     /// Challenge again at once, with a fresh nonce.
@@ -73,6 +77,9 @@ pub enum News {
 /// Decides. An answer that is not `Indeterminate` is called judged here; silence between two judged answers
 /// neither condemns nor absolves, or a host could escape by being silent after its first condemnation.
 pub fn decide(question: &Question<'_>) -> Decision {
+    if question.paused {
+        return Decision::Record;
+    }
     if question.case_open {
         return Decision::Nothing;
     }
@@ -149,6 +156,7 @@ mod tests {
             at: rounds[0].at,
             earlier: &rounds[1..],
             case_open: false,
+            paused: false,
             confirm_within: HOUR,
         })
     }
@@ -195,6 +203,7 @@ mod tests {
             at: Timestamp::from_millis(NOW + 1000),
             earlier: &[first],
             case_open: false,
+            paused: false,
             confirm_within: HOUR,
         };
         assert_eq!(decide(&question), Decision::Confirm, "the same round");
@@ -231,6 +240,7 @@ mod tests {
             at in 0i64..20_000_000,
             earlier in proptest::collection::vec((verdict(), 0u8..4, 0i64..20_000_000), 0..6),
             case_open: bool,
+            paused: bool,
         ) {
             let earlier: Vec<Earlier> = earlier
                 .into_iter()
@@ -243,14 +253,16 @@ mod tests {
                 at: Timestamp::from_millis(at),
                 earlier: &earlier,
                 case_open,
+                paused,
                 confirm_within: HOUR,
             });
             if decision == Decision::OpenCase {
-                prop_assert!(enforce && !case_open);
+                prop_assert!(enforce && !case_open && !paused);
                 prop_assert_eq!(now, Verdict::Contraindicated);
                 prop_assert!(earlier.iter().any(|e| e.verdict == Verdict::Contraindicated && e.round != RoundId::new([nonce; 16])));
             }
-            if now == Verdict::Indeterminate {
+            prop_assert_eq!(decision == Decision::Record, paused);
+            if now == Verdict::Indeterminate && !paused {
                 prop_assert!(matches!(decision, Decision::Nothing | Decision::Notify(News::Indeterminate)));
             }
         }

@@ -11,6 +11,7 @@ mod inventory;
 pub mod plan;
 pub mod release;
 pub mod saga;
+pub mod silence;
 mod words;
 
 pub mod attester;
@@ -23,6 +24,7 @@ mod leave;
 mod on_round;
 mod open_case;
 mod preview;
+mod quiet;
 pub mod steps;
 
 pub mod notify;
@@ -78,6 +80,8 @@ pub struct Respond {
     opened: Notify,
     /// Cases of this process are opened one after another, so that each sees the ones before it.
     opening: Mutex<()>,
+    /// What is remembered of silent hosts.
+    silences: std::sync::Mutex<quiet::Silences>,
     /// Inventories that are read while a condemnation is being confirmed.
     ahead: Mutex<HashMap<HostName, Ahead>>,
 }
@@ -114,6 +118,7 @@ impl Respond {
             pace: Duration::from_secs(1),
             opened: Notify::new(),
             opening: Mutex::new(()),
+            silences: Default::default(),
             ahead: Mutex::new(HashMap::new()),
         }
     }

@@ -5,11 +5,13 @@ use std::time::Duration;
 use lazaret_attest::verdict::Verdict;
 
 use crate::clock::Timestamp;
+use crate::ids::CaseKind;
 use crate::store::{CaseState, Lease, NewCase, RecordError, Recording, Round};
 
 use super::Respond;
-use super::decide::{Decision, Earlier, Question, decide};
+use super::decide::{Decision, Earlier, News, Question, decide};
 use super::notify::{Event, Kind};
+use super::quiet::Followed;
 use super::words::{findings, words};
 
 /// A first condemnation older than this is confirmed anew; longer where the configured pause is.
@@ -29,8 +31,17 @@ impl Respond {
         let host = recording.round.host.clone();
         let round = &recording.round;
         let earlier = self.store.latest_rounds(&host, EARLIER).await?;
-        // Rounds from a time when the clock was ahead say nothing of what came before this one.
-        let before = |earlier: &Round| earlier.id != round.id && earlier.finished_at <= round.finished_at;
+        let oldest = earlier.iter().map(|earlier| earlier.finished_at).min();
+        let pauses = self.store.pauses(oldest.unwrap_or(now).min(now)).await?;
+        let paused_at = |at: Timestamp| pauses.iter().any(|pause| pause.covered(&host, at));
+        let paused = paused_at(now);
+        // Rounds from a time when the clock was ahead say nothing of what came before this one; those of a pause, in
+        // which a host may be anything, condemn nobody afterwards.
+        let before = |earlier: &Round| {
+            earlier.id != round.id
+                && earlier.finished_at <= round.finished_at
+                && (paused || !paused_at(earlier.finished_at))
+        };
         let mut earlier: Vec<Round> = earlier.into_iter().filter(before).collect();
         // Nor may they crowd out the round that this one confirms.
         if let Some(first) = round.confirms
@@ -39,12 +50,14 @@ impl Respond {
         {
             earlier.extend(Some(first).filter(before));
         }
-        let quarantined = self
-            .store
-            .host(&host)
-            .await?
-            .is_some_and(|host| host.quarantined_by.is_some());
-        let case_open = quarantined || self.store.unclosed_case(&host).await?.is_some();
+        let known = self.store.host(&host).await?;
+        let quarantined = known.as_ref().is_some_and(|host| host.quarantined_by.is_some());
+        let unclosed = self.store.unclosed_case(&host).await?;
+        // What keeps new instances off a silent host makes way for a quarantine.
+        let case_open = quarantined
+            || unclosed
+                .as_ref()
+                .is_some_and(|case| !matches!(case.kind, CaseKind::Unschedule | CaseKind::Reschedule));
         let decision = decide(&Question {
             mode: self.config.mode,
             verdict: round.verdict,
@@ -52,13 +65,21 @@ impl Respond {
             at: round.finished_at,
             earlier: &earlier.iter().map(seen).collect::<Vec<_>>(),
             case_open,
+            paused,
             confirm_within: CONFIRM_WITHIN,
         });
+        let followed = match &known {
+            Some(known) if !case_open && unclosed.is_none() && !paused => {
+                self.on_silence(known, round, now).await?
+            }
+            _ => Followed::default(),
+        };
         let mut events = Vec::new();
         // Held until the case is written, so that the next one is counted with it.
         let mut _opening = None;
         match decision {
-            Decision::Nothing => {}
+            Decision::Nothing | Decision::Record => {}
+            Decision::Notify(News::Indeterminate) if followed.cut_off => {}
             Decision::Confirm => Box::pin(self.read_ahead(round, now)).await?,
             Decision::Notify(news) => {
                 let words = words(&findings(round));
@@ -81,6 +102,10 @@ impl Respond {
                 }
                 recording.case = Some(case);
             }
+        }
+        events.extend(followed.events);
+        if recording.case.is_none() {
+            recording.case = followed.case;
         }
         recording.notifications.extend(events.iter().map(Event::queued));
         match self.store.record(lease, &recording, now).await {

@@ -20,6 +20,8 @@ pub enum Step {
     Announce,
     /// Keep new instances off the host.
     Disable,
+    /// Let new instances onto it again.
+    Enable,
     /// Join the quarantine aggregate.
     Isolate,
     /// See whether other hosts fail alike, and ask the limits once more; the last look before the power.
@@ -79,10 +81,11 @@ const RELEASE: [Step; 13] = [
 
 impl Step {
     /// All steps in their order.
-    pub const ALL: [Self; 22] = [
+    pub const ALL: [Self; 23] = [
         Self::Plan,
         Self::Announce,
         Self::Disable,
+        Self::Enable,
         Self::Isolate,
         Self::Brake,
         Self::Fence,
@@ -110,6 +113,7 @@ impl Step {
             Self::Plan => "plan",
             Self::Announce => "announce",
             Self::Disable => "disable",
+            Self::Enable => "enable",
             Self::Isolate => "isolate",
             Self::Brake => "brake",
             Self::Fence => "fence",
@@ -138,6 +142,7 @@ impl Step {
             Self::Plan => "plan the quarantine",
             Self::Announce => "tell people that the case is open",
             Self::Disable => "keep new instances off the host",
+            Self::Enable => "let new instances onto the host again",
             Self::Isolate => "put the host into the quarantine aggregate",
             Self::Brake => "see whether other hosts fail alike, and ask the limits once more",
             Self::Fence => "power the host off, and see it off",
@@ -166,6 +171,7 @@ impl Step {
             Self::Plan
             | Self::Announce
             | Self::Disable
+            | Self::Enable
             | Self::Isolate
             | Self::Brake
             | Self::Fence
@@ -224,9 +230,8 @@ pub fn steps(kind: CaseKind, planned: bool) -> Vec<Step> {
             Step::Close,
         ],
         CaseKind::Unschedule => &[Step::Plan, Step::Announce, Step::Disable, Step::Close],
+        CaseKind::Reschedule => &[Step::Enable, Step::Close],
         CaseKind::Release => &RELEASE,
-        // Its steps come with what opens it.
-        CaseKind::Reschedule => &[],
     };
     all.iter()
         .copied()

@@ -325,6 +325,36 @@ pub(super) async fn unclosed_in(write: &mut Write, host: &HostName) -> Result<Op
     .transpose()
 }
 
+/// Closes a case that silence opened for a quarantine that is to be opened; whether it made way.
+pub(super) async fn makes_way(
+    write: &mut Write,
+    open: &CaseId,
+    case: &NewCase,
+    now: Timestamp,
+) -> Result<bool, StoreError> {
+    if case.kind != CaseKind::Quarantine {
+        return Ok(false);
+    }
+    let reason = format!("made way for case {}", case.id);
+    let update = statement(sql::CASE_MAKES_WAY)
+        .bind(reason.clone())
+        .bind(now.as_millis())
+        .bind(open.to_string());
+    if write.run(update).await? == 0 {
+        return Ok(false);
+    }
+    let epoch = super::persons::epoch_of(write, open).await?;
+    note(
+        write,
+        open,
+        epoch,
+        &json!({ "state": "closed", "reason": reason }),
+        now,
+    )
+    .await?;
+    Ok(true)
+}
+
 /// Opens a case within a running transaction: its plan, steps, instances and evidence.
 pub(super) async fn open_case(write: &mut Write, case: &NewCase, now: Timestamp) -> Result<(), StoreError> {
     if matches!(case.state, CaseState::Stuck { .. } | CaseState::Closed { .. }) {
@@ -348,6 +378,17 @@ pub(super) async fn open_case(write: &mut Write, case: &NewCase, now: Timestamp)
         .bind(case.held_group.as_ref().map(GroupId::to_string))
         .bind(case.holds.as_ref().map(|holds| holds.as_str().to_owned()));
     write.run(insert).await?;
+    let unscheduled = match case.kind {
+        CaseKind::Unschedule => Some(Some(case.id.to_string())),
+        CaseKind::Reschedule => Some(None),
+        CaseKind::Quarantine | CaseKind::Release => None,
+    };
+    if let Some(by) = unscheduled {
+        let update = statement(sql::HOST_UNSCHEDULED)
+            .bind(by)
+            .bind(case.host.to_string());
+        write.run(update).await?;
+    }
     for (position, name) in (0_i64..).zip(&case.steps) {
         let insert = statement(sql::STEP_INSERT)
             .bind(case.id.to_string())

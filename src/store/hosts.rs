@@ -55,6 +55,10 @@ pub struct Host {
     pub silent_since: Option<Timestamp>,
     /// The case that took it out of service, until it is released.
     pub quarantined_by: Option<CaseId>,
+    /// Rounds in a row in which nothing could be said about it.
+    pub silent_rounds: u32,
+    /// The case that keeps new instances off it for its silence.
+    pub unscheduled_by: Option<CaseId>,
 }
 
 impl Host {
@@ -350,5 +354,7 @@ fn host_of(row: &Columns<'_>) -> Result<Host, StoreError> {
         history: row.maybe_json("history")?,
         silent_since: row.maybe_at("silent_since")?,
         quarantined_by: row.maybe_read("quarantined_by")?,
+        silent_rounds: u32::try_from(row.int("silent_rounds")?).unwrap_or(u32::MAX),
+        unscheduled_by: row.maybe_read("unscheduled_by")?,
     })
 }

@@ -3,7 +3,7 @@
 use lazaret_attest::verdict::Verdict;
 use serde::Serialize;
 
-use super::cases::{open_case, unclosed_in};
+use super::cases::{makes_way, open_case, unclosed_in};
 use super::columns::{Columns, stored_as_word};
 use super::connection::{Attempt, Write, statement};
 use super::leases::in_force;
@@ -100,7 +100,9 @@ impl Store {
                     .refused(format!("its case is of host {}", case.host))
                     .into());
             }
-            if let Some(open) = unclosed_in(&mut write, &case.host).await? {
+            if let Some(open) = unclosed_in(&mut write, &case.host).await?
+                && !makes_way(&mut write, &open, case, now).await?
+            {
                 return Err(RecordError::CaseOpen {
                     host: case.host.clone(),
                     case: open,
@@ -192,7 +194,15 @@ async fn note_result(write: &mut Write, recording: &Recording) -> Result<(), Sto
             .bind(round.started_at.as_millis())
             .bind(host)
     };
-    write.run(silence).await.map(|_| ())
+    write.run(silence).await?;
+    let quiet = match round.verdict {
+        Verdict::Indeterminate => sql::HOST_QUIET,
+        Verdict::Affirming | Verdict::Warning | Verdict::Contraindicated => sql::HOST_HEARD,
+    };
+    write
+        .run(statement(quiet).bind(round.host.to_string()))
+        .await
+        .map(|_| ())
 }
 
 fn round_of(row: &Columns<'_>) -> Result<Round, StoreError> {

@@ -4,6 +4,7 @@ use serde::Serialize;
 
 use super::columns::{Columns, stored_as_word};
 use super::connection::{Attempt, Statement, Write, statement};
+use super::pauses::paused_in;
 use super::{JournalEntry, Json, Lease, Phase, Store, StoreError, journal, sql};
 use crate::clock::Timestamp;
 use crate::ids::{CaseId, CaseKind, HostName, InstanceId};
@@ -134,8 +135,12 @@ impl Store {
                 row: &row,
                 attempt: &write.attempt,
             };
-            if row.read::<CaseKind>("kind")? == CaseKind::Quarantine {
-                let host = row.text("host")?;
+            let (kind, host) = (row.read::<CaseKind>("kind")?, row.text("host")?);
+            if let Some(pause) = paused_in(&mut write, &host, now).await? {
+                let rule = format!("host {host} is paused until {}: {}", pause.until, pause.because);
+                return Err(write.attempt.refused(rule));
+            }
+            if kind == CaseKind::Quarantine {
                 let update = statement(sql::HOST_QUARANTINED).bind(case.to_string()).bind(host);
                 write.run(update).await?;
             }

@@ -86,6 +86,33 @@ pub fn interval(schedule: &Schedule, after: Timestamp) -> Option<Duration> {
     (second - first).to_std().ok()
 }
 
+/// The wall clock and a clock that nobody can set may part by this much; more, and the wall clock was set.
+const JUMP_FROM: Duration = Duration::from_secs(30);
+
+/// Whether the wall clock was set: it shows `seen`, and would have shown `expected`.
+pub fn jumped(expected: Timestamp, seen: Timestamp) -> bool {
+    seen.since(expected) > JUMP_FROM || expected.since(seen) > JUMP_FROM
+}
+
+/// How old a result is, with each setting of the clock since: what it showed, and what it would have shown. A clock
+/// that was set ahead has made nothing older.
+pub fn age(at: Timestamp, now: Timestamp, jumps: &[(Timestamp, Timestamp)]) -> Duration {
+    let ahead = jumps
+        .iter()
+        .filter(|(seen, expected)| at <= *expected && *seen <= now)
+        .map(|(seen, expected)| seen.since(*expected))
+        .fold(Duration::ZERO, Duration::saturating_add);
+    now.since(at).saturating_sub(ahead)
+}
+
+/// After this many intervals without a result, a verdict is shown as stale.
+const STALE_AFTER: u32 = 3;
+
+/// Whether a result of this age is no longer news.
+pub fn is_stale(age: Duration, interval: Duration, jitter: Duration) -> bool {
+    age > interval.saturating_mul(STALE_AFTER).saturating_add(jitter)
+}
+
 #[cfg(test)]
 mod tests {
     use std::str::FromStr as _;
@@ -126,6 +153,49 @@ mod tests {
             "100 hosts have only {} different times",
             due.len()
         );
+    }
+
+    const MINUTE: i64 = 60_000;
+    const T0: i64 = 1_795_243_380_000;
+
+    fn minute(n: i64) -> Timestamp {
+        Timestamp::from_millis(T0 + n * MINUTE)
+    }
+
+    fn stale(at: i64, now: i64, jumps: &[(i64, i64)]) -> bool {
+        let jumps: Vec<_> = jumps
+            .iter()
+            .map(|(seen, expected)| (minute(*seen), minute(*expected)))
+            .collect();
+        let ten = Duration::from_secs(600);
+        is_stale(age(minute(at), minute(now), &jumps), ten, Duration::from_secs(60))
+    }
+
+    #[test]
+    fn case_78_a_result_is_stale_after_three_intervals() {
+        assert!(!stale(0, 31, &[]));
+        assert!(stale(0, 32, &[]));
+    }
+
+    #[test]
+    fn case_26_a_clock_that_is_set_an_hour_ahead_makes_nothing_stale() {
+        // At minute 5 by the old clock it was set to minute 65.
+        let jump = [(65, 5)];
+        assert!(stale(0, 66, &[]), "what it would be without");
+        assert!(!stale(0, 66, &jump));
+        assert!(!stale(0, 91, &jump), "31 minutes have passed");
+        assert!(
+            stale(0, 92, &jump),
+            "and it is as true as ever that nothing came for 32"
+        );
+        assert!(stale(66, 98, &jump), "a later result is none the younger for it");
+        // Set back an hour: a result from the future is no reason.
+        assert!(!stale(0, -55, &[(-55, 5)]));
+        assert!(jumped(minute(5), minute(65)) && jumped(minute(65), minute(5)));
+        assert!(!jumped(
+            minute(5),
+            Timestamp::from_millis(minute(5).as_millis() + 30_000)
+        ));
     }
 
     #[test]

@@ -17,8 +17,12 @@ use super::{
 };
 use crate::{
     clock::Timestamp,
-    ids::HostName,
-    respond::{Respond, decide::Decision},
+    ids::{HostName, PauseId},
+    respond::{
+        Respond,
+        decide::Decision,
+        notify::{Event, Kind},
+    },
     store::{Host, Lease, Purpose, StoreError},
 };
 
@@ -68,10 +72,14 @@ impl Watch {
         let mut tick = tokio::time::interval(TICK);
         tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         let mut sweep = tokio::time::interval(SWEEP);
+        let mut clocks = (self.rounds.clock.now(), tokio::time::Instant::now());
         loop {
             tokio::select! {
                 () = stop.cancelled() => break,
                 _ = tick.tick() => {
+                    if let Err(error) = self.look_at_the_clock(&mut clocks).await {
+                        error!(%error, "that the clock was set could not be noted");
+                    }
                     if let Err(error) = self.start_due().await {
                         error!(%error, "who is due cannot be read; trying again");
                     }
@@ -121,6 +129,32 @@ impl Watch {
                     }
                 }
             });
+        }
+        Ok(())
+    }
+
+    /// Whether the wall clock was set since the last look. Results are as old as before then, and every host that would
+    /// be due all at once is scheduled anew.
+    async fn look_at_the_clock(
+        &self,
+        (wall, steady): &mut (Timestamp, tokio::time::Instant),
+    ) -> Result<(), StoreError> {
+        let now = self.rounds.clock.now();
+        let expected = wall.plus(steady.elapsed());
+        (*wall, *steady) = (now, tokio::time::Instant::now());
+        if !schedule::jumped(expected, now) {
+            return Ok(());
+        }
+        let words = format!("this machine's clock shows {now}, and would have shown {expected}: it was set");
+        let event = Event::cloud(Kind::ClockJumped, words, now);
+        let store = &self.rounds.store;
+        // A pause's name has the shape that is wanted here, and is as unlikely to come twice.
+        let id = format!("j{}", &PauseId::new(now, rand::random()).as_str()[1..]);
+        store.clock_jumped(&id, now, expected, &event.queued()).await?;
+        for host in store.hosts().await? {
+            if host.next_due.is_some_and(|due| due > expected) {
+                self.plan_next(host.name(), now).await?;
+            }
         }
         Ok(())
     }

@@ -33,7 +33,9 @@ pub(super) fn steps(
         .map(|step| PlannedStep {
             step: step.as_str().to_owned(),
             does: match step {
-                Step::Plan | Step::Announce | Step::Brake | Step::Close => step.meaning().to_owned(),
+                Step::Plan | Step::Announce | Step::Brake | Step::Enable | Step::Close => {
+                    step.meaning().to_owned()
+                }
                 Step::Disable => format!("disable nova-compute on {host}"),
                 Step::Isolate => format!("add {host} to the host aggregate {quarantine}"),
                 Step::Fence if fence.is_empty() => {

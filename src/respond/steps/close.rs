@@ -7,6 +7,7 @@ use serde_json::json;
 use crate::ids::CaseKind;
 use crate::respond::journal::Entry;
 use crate::respond::release::Attested;
+use crate::respond::saga::Step;
 use crate::store::{self, CaseInstance, Json, StoreError};
 
 use super::{Context, Outcome, Trouble, watch};
@@ -14,7 +15,8 @@ use super::{Context, Outcome, Trouble, watch};
 pub(super) async fn ensure(context: &Context<'_>) -> Result<Outcome, Trouble> {
     Ok(Outcome::Done(Entry::says(match context.case.kind {
         CaseKind::Release => format!("{} is given back", context.case.host),
-        _ => words(&context.instances().await?),
+        CaseKind::Unschedule | CaseKind::Reschedule => schedule_words(context).await?,
+        CaseKind::Quarantine => words(&context.instances().await?),
     })))
 }
 
@@ -30,6 +32,12 @@ pub(in crate::respond) async fn outcome(context: &Context<'_>) -> Result<store::
             detail: Json::from(json!({ "released": true, "verdict": verdict })),
         });
     }
+    if let CaseKind::Unschedule | CaseKind::Reschedule = context.case.kind {
+        return Ok(store::Outcome {
+            reason: schedule_words(context).await?,
+            detail: Json::empty(),
+        });
+    }
     let instances = context.instances().await?;
     let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
     for instance in &instances {
@@ -39,6 +47,19 @@ pub(in crate::respond) async fn outcome(context: &Context<'_>) -> Result<store::
         reason: format!("{} is out of service: {}", context.case.host, words(&instances)),
         detail: Json::from(json!({ "instances": counts })),
     })
+}
+
+/// What came of a case that silence opened: of its one step that touches something.
+async fn schedule_words(context: &Context<'_>) -> Result<String, StoreError> {
+    let steps = context.respond.store.steps(&context.case.id).await?;
+    let said = steps
+        .into_iter()
+        .find(|step| step.name == Step::Disable.as_str() || step.name == Step::Enable.as_str())
+        .and_then(|step| step.note);
+    let host = &context.case.host;
+    Ok(said.unwrap_or_else(|| {
+        format!("{host} answers again; enable it with `openstack compute service set --enable {host} nova-compute`")
+    }))
 }
 
 fn words(instances: &[CaseInstance]) -> String {

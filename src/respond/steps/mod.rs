@@ -14,6 +14,7 @@ mod masakari;
 mod nova;
 mod plan;
 mod release;
+mod schedule;
 mod watch;
 
 use std::sync::Mutex;
@@ -87,6 +88,9 @@ pub(super) async fn ensure(step: Step, context: &Context<'_>) -> Result<Outcome,
     if context.case.kind == CaseKind::Release {
         return Box::pin(release::ensure(step, context)).await;
     }
+    if matches!(context.case.kind, CaseKind::Unschedule | CaseKind::Reschedule) {
+        return Box::pin(schedule::ensure(step, context)).await;
+    }
     if step == Step::Plan {
         return Box::pin(plan::ensure(context)).await;
     }
@@ -106,6 +110,7 @@ pub(super) async fn ensure(step: Step, context: &Context<'_>) -> Result<Outcome,
         Step::Evacuate => Box::pin(evacuate::ensure(context, &plan)).await,
         Step::Confirm => Box::pin(confirm::ensure(context, &plan)).await,
         Step::Close
+        | Step::Enable
         | Step::Rotate
         | Step::Agree
         | Step::Boot
@@ -125,9 +130,13 @@ pub(super) async fn ensure(step: Step, context: &Context<'_>) -> Result<Outcome,
 pub(super) fn deadline(step: Step, respond: &Respond) -> Option<Duration> {
     let config = &respond.config;
     match step {
-        Step::Plan | Step::Announce | Step::Disable | Step::Isolate | Step::Confirm | Step::Close => {
-            Some(config.step_deadline)
-        }
+        Step::Plan
+        | Step::Announce
+        | Step::Disable
+        | Step::Enable
+        | Step::Isolate
+        | Step::Confirm
+        | Step::Close => Some(config.step_deadline),
         // Other hosts are waited for first.
         Step::Brake => Some(config.step_deadline.saturating_add(config.brake_wait)),
         Step::Rotate | Step::Agree | Step::Keys => Some(config.step_deadline),

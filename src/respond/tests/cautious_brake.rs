@@ -5,7 +5,7 @@ use crate::ids::GroupId;
 use crate::respond::guard::{Cause, Hold};
 
 /// A finding that one missing golden value can make.
-fn new_kernel(found: &str) -> Vec<Finding> {
+pub(super) fn new_kernel(found: &str) -> Vec<Finding> {
     vec![
         Finding {
             gravity: Verdict::Contraindicated,
@@ -16,7 +16,12 @@ fn new_kernel(found: &str) -> Vec<Finding> {
 }
 
 impl Bench {
-    async fn fails(&mut self, daemon: &Respond, host: &HostName, findings: &[Finding]) -> Decision {
+    pub(super) async fn fails(
+        &mut self,
+        daemon: &Respond,
+        host: &HostName,
+        findings: &[Finding],
+    ) -> Decision {
         self.round_with(daemon, host, Verdict::Contraindicated, findings.to_vec())
             .await;
         self.round_with(daemon, host, Verdict::Contraindicated, findings.to_vec())
@@ -29,12 +34,12 @@ impl Bench {
         groups[0].id.clone()
     }
 
-    async fn state_of(&self, host: &HostName) -> CaseState {
+    pub(super) async fn state_of(&self, host: &HostName) -> CaseState {
         self.store.unclosed_case(host).await.unwrap().unwrap().state
     }
 
     /// Waits until this is so, while the driver works.
-    async fn until(&self, what: &str, so: impl AsyncFn() -> bool) {
+    pub(super) async fn until(&self, what: &str, so: impl AsyncFn() -> bool) {
         for _ in 0..2000 {
             if so().await {
                 return;
@@ -46,7 +51,7 @@ impl Bench {
     }
 }
 
-fn driving(daemon: &Arc<Respond>) -> (CancellationToken, tokio::task::JoinSet<()>) {
+pub(super) fn driving(daemon: &Arc<Respond>) -> (CancellationToken, tokio::task::JoinSet<()>) {
     let stop = CancellationToken::new();
     let mut driving = tokio::task::JoinSet::new();
     driving.spawn(Arc::clone(daemon).drive(stop.clone(), Duration::from_secs(5)));

@@ -3,6 +3,8 @@
 mod again;
 mod caution;
 mod cautious_brake;
+mod cautious_pause;
+mod cautious_silence;
 mod cloud;
 mod course;
 mod faults;

@@ -30,6 +30,9 @@ statements! {
     CASE_CLOSE =
         "UPDATE cases SET state = 'closed', reason = ?, closed_at = ?, outcome = ?, unclosed_host = NULL \
          WHERE id = ? AND state <> 'closed'";
+    CASE_MAKES_WAY =
+        "UPDATE cases SET state = 'closed', reason = ?, closed_at = ?, outcome = '{}', unclosed_host = NULL \
+         WHERE id = ? AND (kind = 'unschedule' OR kind = 'reschedule') AND state <> 'closed'";
     CASE_APPROVE =
         "UPDATE cases SET state = 'open', reason = NULL, approved_by = ?, not_before = ?, approved_holds = ?, holds = NULL \
          WHERE id = ? AND (state = 'held' OR state = 'stuck')";

@@ -4,7 +4,7 @@ macro_rules! host_columns {
     () => {
         "name, agent_url, policy, ak_public, ak_name, ek_public_digest, ek_certificate, ek_kind, agent_key, \
          enrolled_at, enrolled_by, next_due, last_verdict, last_round, last_result_at, history, silent_since, \
-         quarantined_by"
+         quarantined_by, silent_rounds, unscheduled_by"
     };
 }
 
@@ -26,6 +26,9 @@ statements! {
          next_due = COALESCE(?, next_due) WHERE name = ?";
     HOST_ANSWERED = "UPDATE hosts SET silent_since = NULL WHERE name = ?";
     HOST_SILENT = "UPDATE hosts SET silent_since = ? WHERE name = ? AND silent_since IS NULL";
+    HOST_QUIET = "UPDATE hosts SET silent_rounds = silent_rounds + 1 WHERE name = ?";
+    HOST_HEARD = "UPDATE hosts SET silent_rounds = 0 WHERE name = ?";
+    HOST_UNSCHEDULED = "UPDATE hosts SET unscheduled_by = ? WHERE name = ?";
     HOST_QUARANTINED = "UPDATE hosts SET quarantined_by = ? WHERE name = ?";
     HOST_RELEASED = "UPDATE hosts SET quarantined_by = NULL WHERE name = ?";
     ENROLMENT_LAST = "SELECT COALESCE(MAX(seq), 0) AS last FROM enrolments WHERE host = ?";

@@ -22,6 +22,7 @@ mod hosts;
 mod journal;
 mod leases;
 mod outbox;
+mod pauses;
 mod policies;
 mod release_items;
 mod rounds;
@@ -36,6 +37,7 @@ pub(super) use hosts::*;
 pub(super) use journal::*;
 pub(super) use leases::*;
 pub(super) use outbox::*;
+pub(super) use pauses::*;
 pub(super) use policies::*;
 pub(super) use release_items::*;
 pub(super) use rounds::*;
@@ -52,6 +54,7 @@ pub fn all() -> impl Iterator<Item = (&'static str, &'static str)> {
         cases::STATEMENTS,
         steps::STATEMENTS,
         groups::STATEMENTS,
+        pauses::STATEMENTS,
         journal::STATEMENTS,
         policies::STATEMENTS,
         release_items::STATEMENTS,
