@@ -156,6 +156,7 @@ fn what_decides_is_pure_and_synchronous() {
         "respond/release",
         "respond/plan",
         "respond/saga",
+        "respond/silence",
         "verifier/schedule",
     ] {
         let file = format!("src/{room}.rs");
