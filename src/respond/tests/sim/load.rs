@@ -39,6 +39,8 @@ fn fifty_cases_with_five_hundred_instances_ask_little_of_nova() {
     let directory = tempfile::tempdir().unwrap();
     let mut sim = Sim::within(directory, &list, Mutant::None, |config| {
         config.max_cases = u32::from(cases);
+        config.max_cases_zone = u32::from(cases);
+        config.max_cases_aggregate = u32::from(cases);
         config.evacuation_deadline = std::time::Duration::from_secs(1800);
     });
     for op in list.ops.clone() {
