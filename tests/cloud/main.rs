@@ -9,3 +9,4 @@ mod identity;
 mod listing;
 mod power;
 mod quarantine;
+mod secrets;

@@ -19,7 +19,7 @@ fn pin(pem: &[u8]) -> [u8; 32] {
     sha2::Sha256::digest(certificate.public_key().raw).into()
 }
 
-fn ipmi(world: &World, host: &HostName) -> Spec {
+pub fn ipmi(world: &World, host: &HostName) -> Spec {
     let (port, user, password) = world.ipmi(host);
     let options = [
         ("ip", "127.0.0.1"),
