@@ -11,16 +11,21 @@ fn root() -> PathBuf {
 
 /// Every Rust file at or below `place` that ships (tests do not), with its text.
 fn sources(place: &str) -> Vec<(PathBuf, String)> {
-    fn walk(path: &Path, found: &mut Vec<(PathBuf, String)>) {
-        if path
-            .file_stem()
+    files(place, &|path| {
+        path.file_stem()
             .is_some_and(|name| name == "tests" || name == "vectors")
-        {
+    })
+}
+
+/// Every Rust file at or below `place` but those that are to be left out, with its text.
+fn files(place: &str, left_out: &dyn Fn(&Path) -> bool) -> Vec<(PathBuf, String)> {
+    fn walk(path: &Path, left_out: &dyn Fn(&Path) -> bool, found: &mut Vec<(PathBuf, String)>) {
+        if left_out(path) {
             return;
         }
         if path.is_dir() {
             for entry in fs::read_dir(path).unwrap_or_else(|error| panic!("{}: {error}", path.display())) {
-                walk(&entry.expect("a readable folder").path(), found);
+                walk(&entry.expect("a readable folder").path(), left_out, found);
             }
         } else if path.extension().is_some_and(|ending| ending == "rs") {
             found.push((
@@ -30,7 +35,7 @@ fn sources(place: &str) -> Vec<(PathBuf, String)> {
         }
     }
     let mut found = Vec::new();
-    walk(&root().join(place), &mut found);
+    walk(&root().join(place), left_out, &mut found);
     assert!(!found.is_empty(), "{place} holds no Rust file");
     found
 }
@@ -235,6 +240,36 @@ fn the_code_map_is_true() {
             );
         }
     }
+}
+
+/// The tests that docs/faults.md names are there, and no fault is without one.
+#[test]
+fn every_fault_has_its_test() {
+    let text = fs::read_to_string(root().join("docs/faults.md")).expect("docs/faults.md");
+    let tests: String = ["src", "tests"]
+        .into_iter()
+        .flat_map(|place| files(place, &|_| false))
+        .map(|(_, text)| text)
+        .collect();
+    let rows = text
+        .lines()
+        .filter(|line| line.starts_with("| ") && !line.starts_with("| |") && !line.starts_with("| ---"));
+    let mut faults = 0;
+    for row in rows {
+        let names: Vec<&str> = row.split('`').skip(1).step_by(2).collect();
+        assert!(
+            names.iter().any(|name| name.len() > 10),
+            "no test shows this: {row}"
+        );
+        for name in names.iter().filter(|name| name.contains('_')) {
+            assert!(
+                tests.contains(&format!("fn {name}(")),
+                "there is no test {name}: {row}"
+            );
+        }
+        faults += 1;
+    }
+    assert!(faults > 50, "docs/faults.md has only {faults} faults");
 }
 
 /// A file that has become two should be two.
