@@ -15,6 +15,7 @@ use super::guard::{self, Cause, Circumstances, Hold, Limits};
 use super::inventory::Inventory;
 use super::journal::{json, plan_of, value};
 use super::notify::Event;
+use super::saga::Step;
 use super::words::findings;
 
 /// Whose limits are asked.
@@ -41,7 +42,7 @@ impl Respond {
         };
         let since = at.minus(limits.window);
         let cases = self.store.cases_opened_since(since).await?;
-        let others: Vec<&Case> = cases.iter().filter(|other| counts(asking, other)).collect();
+        let others = self.counted(asking, &cases).await?;
         let all = guard::holds(
             &limits,
             &Circumstances {
@@ -60,6 +61,32 @@ impl Respond {
             },
         );
         Ok(guard::not_approved(&approved, all))
+    }
+
+    /// Those of these cases that count against whoever is asking.
+    pub(super) async fn counted<'c>(
+        &self,
+        asking: Asking<'_>,
+        cases: &'c [Case],
+    ) -> Result<Vec<&'c Case>, StoreError> {
+        let mut counted = Vec::new();
+        for case in cases {
+            if counts(asking, case, self.fence_begun(case).await?) {
+                counted.push(case);
+            }
+        }
+        Ok(counted)
+    }
+
+    /// Whether a case that is held had begun to power its host off before; of others that is not asked.
+    async fn fence_begun(&self, case: &Case) -> Result<bool, StoreError> {
+        if !matches!(case.state, CaseState::Held { .. }) {
+            return Ok(false);
+        }
+        let steps = self.store.steps(&case.id).await?;
+        let fence =
+            |step: &crate::store::Step| step.name == Step::Fence.as_str() && step.started_at.is_some();
+        Ok(steps.iter().any(fence))
     }
 
     /// The cause that this host shares with too many others, if there is one.
@@ -187,15 +214,15 @@ pub(super) fn approved(case: &Case) -> Vec<Hold> {
     case.approved_holds.as_ref().and_then(value).unwrap_or_default()
 }
 
-/// Whether a case counts against whoever is asking: quarantines that act or have acted. One that is held has not, nor
-/// has one that a person dismissed before it touched anything.
-pub(super) fn counts(asking: Asking<'_>, other: &Case) -> bool {
+/// Whether a case counts against whoever is asking: quarantines that act or have acted. One that is held has not,
+/// unless it was held with its fence begun; nor has one that a person dismissed before it touched anything.
+fn counts(asking: Asking<'_>, other: &Case, fence_begun: bool) -> bool {
     let before = match asking {
         Asking::New(_) => true,
         Asking::Known(case) => (other.opened_at, &other.id) < (case.opened_at, &case.id),
     };
     let acts = match &other.state {
-        CaseState::Held { .. } => false,
+        CaseState::Held { .. } => fence_begun,
         CaseState::Open | CaseState::Stuck { .. } => true,
         CaseState::Closed { .. } => !untouched(other),
     };

@@ -230,11 +230,17 @@ impl Respond {
     }
 
     /// Why nothing may be put back on a host.
-    async fn hands_off(&self, _host: &HostName) -> Result<Option<String>, StoreError> {
-        Ok(match self.config.mode {
-            ResponseMode::Observe => Some("response.mode is \"observe\"".to_owned()),
-            ResponseMode::Enforce => None,
-        })
+    async fn hands_off(&self, host: &HostName) -> Result<Option<String>, StoreError> {
+        if self.config.mode == ResponseMode::Observe {
+            return Ok(Some("response.mode is \"observe\"".to_owned()));
+        }
+        let paused = self.store.paused(host, self.clock.now()).await?;
+        Ok(paused.map(|pause| {
+            format!(
+                "it is paused until {} by {}: {}",
+                pause.until, pause.by, pause.because
+            )
+        }))
     }
 }
 

@@ -1,6 +1,6 @@
 //! Tells people that the case is open, and counts once more: two daemons may have opened cases at once.
 
-use crate::respond::caution::{Asking, approved, counts, limits};
+use crate::respond::caution::{Asking, approved, limits};
 use crate::respond::guard::{self, Hold};
 use crate::respond::journal::Entry;
 use crate::respond::notify::Kind;
@@ -18,7 +18,7 @@ pub(super) async fn ensure(context: &Context<'_>) -> Result<Outcome, Trouble> {
         .await?;
     // Cases are served in the order of their opening; of two at the same instant, the smaller id is first.
     let asking = Asking::Known(case);
-    let first = cases.iter().filter(|other| counts(asking, other)).count();
+    let first = respond.counted(asking, &cases).await?.len();
     let first = u32::try_from(first).unwrap_or(u32::MAX);
     if first >= limits.max_cases {
         let hold = Hold::TooManyCases {

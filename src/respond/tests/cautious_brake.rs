@@ -241,6 +241,36 @@ async fn cases_that_were_opened_at_once_are_counted_again_before_the_fence() {
     driver.join_next().await.unwrap().unwrap();
 }
 
+/// A person who holds a case whose host is being powered off makes no room for another one.
+#[tokio::test]
+async fn a_case_that_is_held_counts_once_its_fence_has_begun() {
+    for fenced in [true, false] {
+        let mut bench = Bench::new(1, Recovery::Nova).await;
+        bench.config.max_cases = 1;
+        let daemon = bench.daemon("a");
+        bench.condemn(&daemon, &name(2), "aa").await;
+        let case = bench.store.unclosed_case(&name(2)).await.unwrap().unwrap();
+        let now = bench.clock.now();
+        let kind = LeaseKind::Case(case.id.clone());
+        let lease = bench.store.lease(kind, "a", now, Duration::from_secs(60)).await;
+        let lease = lease.unwrap().unwrap();
+        if fenced {
+            let doing = Json::empty();
+            let begun = bench.store.begin_step(&lease, "fence", &doing, now).await;
+            begun.unwrap();
+        }
+        bench.store.release(lease).await.unwrap();
+        assert!(bench.store.hold(&case.id, "ann", "wait", now).await.unwrap());
+        bench.condemn(&daemon, &name(1), "bb").await;
+        let state = bench.state_of(&name(1)).await;
+        assert_eq!(
+            matches!(state, CaseState::Held { .. }),
+            fenced,
+            "{fenced}: {state:?}"
+        );
+    }
+}
+
 /// A daemon that has just started does not know yet whether other hosts fail alike.
 #[tokio::test]
 async fn a_daemon_that_has_just_started_acts_when_it_has_heard_of_the_other_hosts() {

@@ -6,7 +6,7 @@ use crate::ids::PauseId;
 use crate::store::{NewNotification, Pause};
 
 impl Bench {
-    async fn pause(&self, host: Option<&HostName>, from: Duration, length: Duration) -> Pause {
+    pub(super) async fn pause(&self, host: Option<&HostName>, from: Duration, length: Duration) -> Pause {
         let now = self.clock.now();
         let pause = Pause {
             id: PauseId::new(now, rand::random()),

@@ -196,6 +196,23 @@ async fn in_mode_observe_drift_is_told_once_and_nothing_is_touched() {
     assert!(words(&bench, &case).await.contains("observe"));
 }
 
+/// A person wants it left alone, such as for a repair with the power on.
+#[tokio::test]
+async fn a_paused_host_is_looked_at_and_told_and_not_touched() {
+    let mut bench = Bench::new(1, Recovery::Nova).await;
+    let daemon = bench.daemon("a");
+    let case = quarantined(&mut bench, &daemon).await;
+    bench
+        .pause(Some(&name(1)), Duration::ZERO, Duration::from_secs(3600))
+        .await;
+    bench.world.with(|state| state.off = false);
+    assert_eq!(look(&bench, &daemon, &case).await, (vec![], 1));
+    assert_eq!(look(&bench, &daemon, &case).await, (vec![], 0));
+    assert!(words(&bench, &case).await.contains("paused until"));
+    bench.clock.advance(Duration::from_secs(3600));
+    assert_eq!(look(&bench, &daemon, &case).await.0, ["off cmp-1"]);
+}
+
 /// A write through nova's API moves the row as a heartbeat does.
 #[tokio::test]
 async fn a_row_that_moved_is_looked_into_before_it_is_told() {

@@ -539,7 +539,6 @@ impl Sim {
             self.counts.approvals += 1;
             self.ask(self.store.approve(&case.id, "anna", now)).unwrap();
         } else {
-            self.book.a_person_held = true;
             self.ask(self.store.hold(&case.id, "anna", "wait", now)).unwrap();
         }
     }
