@@ -1,4 +1,4 @@
-//! Takes cases: those that are due, each under a lease that is renewed while [`super::case_run`] carries it out.
+//! Takes cases: those that are due, each under a lease that is renewed while `case_run` carries it out.
 
 use std::collections::HashMap;
 use std::future::Future;
