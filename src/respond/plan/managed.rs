@@ -70,7 +70,7 @@ pub(super) fn by(response: &config::Response, inventory: &Inventory) -> Vec<Stri
     }
     if let Some(node) = response.ironic_nodes.get(&inventory.host) {
         by.push(format!(
-            "Ironic, as node {node}; its power sync would switch the host on again unless the node is under maintenance"
+            "Ironic, as node {node}; its power sync would switch the host on again, so that the node is put under maintenance first"
         ));
     }
     by.extend(

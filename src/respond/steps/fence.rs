@@ -171,6 +171,7 @@ async fn look(context: &Context<'_>) -> Result<Arc<Fenced>, Trouble> {
              case go on"
         ))));
     };
+    super::bare_metal::begin(context).await?;
     let doubted = doubted_methods(context.journal);
     let off = match fence
         .methods

@@ -1,6 +1,7 @@
 //! One file for each step: look, act only if needed, look again. A step done twice has the effect of one.
 
 mod announce;
+mod bare_metal;
 mod brake;
 mod close;
 mod confirm;

@@ -197,6 +197,51 @@ async fn case_44_a_host_is_given_back_in_order_after_a_fresh_verdict() {
     }
 }
 
+/// Ironic is a fake here: the lab has none.
+#[tokio::test]
+async fn case_21_ironic_is_told_before_the_power_goes_off_and_again_at_the_release() {
+    for (theirs, broken) in [(false, false), (true, false), (false, true)] {
+        let mut bench = Bench::new(1, Recovery::Nova).await;
+        let node = uuid::Uuid::from_u128(7);
+        bench.config.ironic_nodes.insert(name(1), node);
+        bench.world.with(|state| {
+            state.ironic = theirs.then(|| "a new disk".to_owned());
+            if broken {
+                state.faults.push(("PUT /baremetal", 99, How::Status(500, "{}")));
+            }
+        });
+        let fake = Fake::says(&bench, Verdict::Affirming);
+        let daemon = with(&bench, "a", &fake);
+        bench.condemn(&daemon, &name(1), "aa").await;
+        let quarantine = bench.settle(Arc::clone(&daemon)).await;
+        assert!(
+            matches!(quarantine.state, CaseState::Closed { .. }),
+            "{quarantine:?}"
+        );
+        let of_power = |effect: &String| effect.starts_with("ironic") || effect.starts_with("off");
+        let effects: Vec<String> = bench.effects().into_iter().filter(of_power).collect();
+        if theirs || broken {
+            assert_eq!(effects, ["off cmp-1"]);
+        } else {
+            assert_eq!(effects, ["ironic put", "off cmp-1"]);
+        }
+        let journal = bench.store.journal_of(&quarantine.id).await.unwrap();
+        let told = journal
+            .iter()
+            .any(|entry| entry.detail.as_str().contains("not under maintenance"));
+        assert_eq!(told, broken);
+        bench.world.with(|state| state.effects.clear());
+        settle_all(&bench, &quarantine).await;
+        let id = ask(&bench, &quarantine, false).await;
+        let case = drive(&bench, &daemon, &id).await;
+        assert!(matches!(case.state, CaseState::Closed { .. }), "{case:?}");
+        // What another one set for another reason stays.
+        let ended = bench.effects().contains(&"ironic delete".to_owned());
+        assert_eq!(ended, !theirs && !broken);
+        assert_eq!(bench.world.with(|state| state.ironic.is_some()), theirs);
+    }
+}
+
 #[tokio::test]
 async fn case_44_without_an_affirming_verdict_nothing_is_taken_back() {
     for verdict in [Verdict::Warning, Verdict::Contraindicated, Verdict::Indeterminate] {

@@ -1,4 +1,5 @@
-//! Ends the host's maintenance in Masakari, where this quarantine, or the recovery that it asked for, began it.
+//! Ends the host's maintenance in Masakari, where this quarantine, or the recovery that it asked for, began it; and in
+//! Ironic.
 
 use crate::openstack::Error;
 use crate::permit::Effect;
@@ -9,6 +10,7 @@ use super::{Giving, Outcome, Trouble, attest};
 
 pub(super) async fn ensure(giving: &Giving<'_>) -> Result<Outcome, Trouble> {
     let (context, host) = (giving.context, &giving.context.case.host);
+    bare_metal(giving).await?;
     if !context.cloud.has_masakari().await? {
         return Ok(Outcome::Skipped("the cloud has no Masakari".to_owned()));
     }
@@ -41,6 +43,24 @@ pub(super) async fn ensure(giving: &Giving<'_>) -> Result<Outcome, Trouble> {
         }),
         _ => Ok(Outcome::Done(Entry::says("Masakari's maintenance is over"))),
     }
+}
+
+/// Ends the maintenance in Ironic that carries the quarantine's reason.
+async fn bare_metal(giving: &Giving<'_>) -> Result<(), Trouble> {
+    let (context, host) = (giving.context, &giving.context.case.host);
+    let Some(node) = context.respond.config.ironic_nodes.get(host) else {
+        return Ok(());
+    };
+    let known = context.cloud.ironic_node(*node).await?;
+    let reason = crate::respond::steps::bare_metal::reason(&giving.quarantine.id);
+    if known.is_some_and(|known| known.maintenance && known.maintenance_reason == Some(reason)) {
+        attest::still(giving).await?;
+        context
+            .cloud
+            .end_ironic_maintenance(&context.leave, host, *node)
+            .await?;
+    }
+    Ok(())
 }
 
 /// Whether the quarantine began it: by asking for it, or by a notification, whose recovery sets it.

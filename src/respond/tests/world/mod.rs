@@ -58,6 +58,8 @@ pub(super) struct State {
     pub(super) lazy: bool,
     /// cmp-1 has a second way to its power, which tells the truth.
     pub(super) second_bmc: bool,
+    /// With what reason Ironic has its only node under maintenance.
+    pub(super) ironic: Option<String>,
     pub(super) segment: Option<bool>,
     pub(super) on_maintenance: bool,
     /// id, status, generated_time, looks left.
@@ -181,6 +183,7 @@ impl World {
                 instance_ha: Some(format!("{url}/v1").parse().unwrap()),
                 key_manager: Some(url.parse().unwrap()),
                 placement: Some(format!("{url}/placement").parse().unwrap()),
+                bare_metal: Some(format!("{url}/baremetal").parse().unwrap()),
                 ..Endpoints::default()
             },
             page_size: None,
@@ -259,6 +262,21 @@ impl State {
             ("POST", ["v1", "notifications"]) => self.notify(&body),
             ("GET", ["v1", "notifications"]) => self.list_notifications(),
             ("GET", ["v1", "notifications", known]) => self.look_at_notification(known),
+            ("GET", ["baremetal"]) => answer(
+                200,
+                r#"{"versions": [{"id": "v1", "version": "1.93", "min_version": "1.1"}]}"#,
+            ),
+            ("GET", ["baremetal", "v1", "nodes", _]) => answer(
+                200,
+                json!({"maintenance": self.ironic.is_some(), "maintenance_reason": self.ironic,
+                    "power_state": "power on", "target_power_state": null})
+                .to_string(),
+            ),
+            (method @ ("PUT" | "DELETE"), ["baremetal", "v1", "nodes", _, "maintenance"]) => {
+                self.ironic = (method == "PUT").then(|| body["reason"].as_str().unwrap_or_default().to_owned());
+                self.effects.push(format!("ironic {}", method.to_lowercase()));
+                answer(202, "")
+            }
             ("GET", ["redfish", "v1"]) => answer(200, r#"{"Systems": {"@odata.id": "/redfish/v1/Systems"}}"#),
             ("GET", ["redfish", "v1", "Systems", system]) => self.show_system(system),
             ("POST", ["redfish", "v1", "Systems", "1" | "2", "Actions", "Go"]) => self.reset(&body),
