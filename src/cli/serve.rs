@@ -42,6 +42,7 @@ impl Serve {
         let config = context::config(path)?;
         observe::start(&config.log).map_err(|cause| Trouble::new(Exit::Config, cause))?;
         sound(&config)?;
+        let stop = shutdown::on_signal().map_err(|cause| Trouble::new(Exit::Software, cause))?;
         let rounds = Arc::new(context::rounds(&config).await?);
         // Enrolment is the commands' affair, but a daemon that starts with unreadable roots should say so now.
         if let Err(error) = roots::read(&config.enrolment.roots) {
@@ -56,7 +57,14 @@ impl Serve {
         let secrets = wiring::secrets(cloud.as_ref());
         let receivers = wiring::receivers(&config, &secrets)?;
         let cloud_is_well = match &cloud {
-            Some(cloud) => Box::pin(cloud_start::look(cloud, &config)).await?,
+            Some(cloud) => tokio::select! {
+                biased;
+                () = stop.cancelled() => {
+                    info!("stopped before anything was begun");
+                    return Ok(Exit::Ok);
+                }
+                well = Box::pin(cloud_start::look(cloud, &config)) => well?,
+            },
             None => true,
         };
         let hosts = rounds.store.hosts().await?;
@@ -80,7 +88,6 @@ impl Serve {
                 respond
             }
         });
-        let stop = shutdown::on_signal().map_err(|cause| Trouble::new(Exit::Software, cause))?;
         info!(
             config = %path.display(),
             database = %config.store.path.display(),

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::world::Sim;
 use crate::clock::Timestamp;
-use crate::ids::{CaseId, RoundId};
+use crate::ids::{CaseId, GroupId, RoundId};
 use crate::respond::journal::Entry;
 use crate::respond::tests::cloud::{Request, name};
 use crate::store::{Case, CaseState, LeaseKind, Phase};
@@ -364,7 +364,7 @@ pub(super) fn at_the_end(sim: &mut Sim) -> Result<(), Broken> {
             CaseState::Closed { .. } => {}
             CaseState::Open if !sim.enforces() => {}
             CaseState::Held { reason } | CaseState::Stuck { reason } if !reason.trim().is_empty() => {
-                waiting.push((case.id.clone(), reason.clone()));
+                waiting.push((case.id.clone(), reason.clone(), case.held_group.clone()));
                 match &case.state {
                     CaseState::Held { .. } => sim.counts.held += 1,
                     _ => sim.counts.stuck += 1,
@@ -383,13 +383,17 @@ pub(super) fn at_the_end(sim: &mut Sim) -> Result<(), Broken> {
     told_once(sim, &waiting)
 }
 
-/// Each case is told to be open and closed once, and that it waits for a person at least once.
-fn told_once(sim: &Sim, waiting: &[(CaseId, String)]) -> Result<(), Broken> {
+/// Each case is told to be open and closed once, and that it waits for a person at least once: by itself, or with the
+/// group that it is held in.
+fn told_once(sim: &Sim, waiting: &[(CaseId, String, Option<GroupId>)]) -> Result<(), Broken> {
     let told = sim.ask(sim.store.notifications(100_000)).unwrap();
     let mut once = BTreeSet::new();
     let mut stopped = BTreeSet::new();
     for (event, _) in told {
         let payload: serde_json::Value = event.payload.read().unwrap_or_default();
+        if let Some(group) = payload["group"].as_str() {
+            stopped.insert(group.to_owned());
+        }
         let Some(case) = payload["case"].as_str().map(str::to_owned) else {
             continue;
         };
@@ -402,8 +406,11 @@ fn told_once(sim: &Sim, waiting: &[(CaseId, String)]) -> Result<(), Broken> {
             _ => {}
         }
     }
-    for (case, reason) in waiting {
-        if !stopped.contains(case.as_str()) && !reason.starts_with("held by ") {
+    for (case, reason, group) in waiting {
+        let with_group = group
+            .as_ref()
+            .is_some_and(|group| stopped.contains(&group.to_string()));
+        if !with_group && !stopped.contains(case.as_str()) && !reason.starts_with("held by ") {
             let words = format!("case {case} waits for a person, and nobody was told: {reason}");
             return Err(Broken::new("told_once", words));
         }
