@@ -1,7 +1,10 @@
 //! What is around instances, on the real services: room by placement, server groups, tags, keys in barbican, arrival off.
 
+use std::time::Duration;
+
 use lazaret::config::LocalDisk;
-use lazaret::openstack::{Arrival, Error, Evacuation, Phase, Wants};
+use lazaret::ids::HostName;
+use lazaret::openstack::{Arrival, Capacity, Cloud, Error, Evacuation, Phase, Wants};
 use lazaret::respond::plan::{KeepKey, PlannedInstance, Rules, Way};
 use serde_json::{Value, json};
 
@@ -14,7 +17,7 @@ async fn the_room_on_a_host_is_placements_count_and_shrinks_by_an_instance() {
     let _alone = world.alone().await;
     let (cloud, host) = (world.cloud(), world.host(1));
     let admin = Admin::of(&world).await;
-    let before = cloud.capacity().await.unwrap();
+    let before = at_rest(&cloud, &host).await;
     let instance = admin.boot("room", &host).await;
     let after = cloud.capacity().await;
     let server = cloud.server(instance).await;
@@ -24,6 +27,22 @@ async fn the_room_on_a_host_is_placements_count_and_shrinks_by_an_instance() {
     let (before, after) = (before[&host], after[&host]);
     assert_eq!(before.vcpus - after.vcpus, u64::from(flavor.vcpus));
     assert_eq!(before.memory_mb - after.memory_mb, flavor.ram_mb);
+}
+
+/// What is free once nothing is on the host any more: placement hears of a deletion after nova has done it.
+async fn at_rest(cloud: &Cloud, host: &HostName) -> Capacity {
+    let (mut known, mut alike) = (cloud.capacity().await.unwrap(), 0);
+    for _ in 0..60 {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        let now = cloud.capacity().await.unwrap();
+        let empty = cloud.servers_on(host).await.unwrap().is_empty();
+        alike = if empty && now == known { alike + 1 } else { 0 };
+        known = now;
+        if alike == 3 {
+            return known;
+        }
+    }
+    panic!("{host} does not come to rest: {known:?}");
 }
 
 #[tokio::test]
