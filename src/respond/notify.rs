@@ -116,9 +116,11 @@ impl Kind {
     /// For how long the same is not told again, where steps and rounds that look again would tell it each time.
     fn quiet(self) -> Option<Duration> {
         let minutes = match self {
-            Self::Drift | Self::ClockJumped => 10,
+            Self::ClockJumped => 10,
             Self::TamperingSuspected | Self::StrayHost | Self::DaemonCutOff => 60,
-            Self::HostCondemned
+            // Each was put back in between; the hold-down itself tells one once.
+            Self::Drift
+            | Self::HostCondemned
             | Self::HostIndeterminate
             | Self::HostWarning
             | Self::HostRecovered

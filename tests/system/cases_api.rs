@@ -119,7 +119,7 @@ fn case_05_06_a_right_taken_away_stops_a_case_and_a_silent_keystone_only_delays_
         reason.contains("os_compute_api:os-aggregates") && reason.contains("admin"),
         "the missing right is named: {reason}"
     );
-    assert!(daemon.log().contains("case-stuck"));
+    told(&daemon, "case-stuck", 30);
     for step in ["fence", "force-down", "evacuate"] {
         assert_eq!(
             step_of(&shown, step)["state"],

@@ -2,7 +2,7 @@
 
 use super::{
     lab::until,
-    scene::{BACKDOOR, Scene, enforcing},
+    scene::{BACKDOOR, Scene, enforcing, told},
 };
 
 #[test]
@@ -68,6 +68,7 @@ fn a_compromised_host_goes_through_the_whole_response_by_masakari() {
     assert_eq!(bundles, 2, "the round that condemned and the one that confirmed");
     assert!(!daemon.log().contains("lab-only-"), "a secret is in the log");
     // Our own writes and Masakari's move what nova shows as the heartbeat; that is no sign of life.
+    told(&daemon, "case-closed", 30);
     assert!(
         !daemon.log().contains("tampering-suspected"),
         "a false alarm: {}",
