@@ -43,6 +43,8 @@ pub enum Effect {
     PowerOff(String),
     /// Switch the power on by this method.
     PowerOn(String),
+    /// Have a machine do this when mains power returns, by this method.
+    RestorePolicy(String, String),
 }
 
 impl Effect {
@@ -64,7 +66,8 @@ impl Effect {
             | Self::IronicMaintenance(..)
             | Self::Notify(_)
             | Self::PowerOff(_)
-            | Self::PowerOn(_) => Duration::ZERO,
+            | Self::PowerOn(_)
+            | Self::RestorePolicy(..) => Duration::ZERO,
         }
     }
 }
@@ -88,6 +91,9 @@ impl fmt::Display for Effect {
             Self::Evacuate(instance) => write!(f, "evacuate {instance}"),
             Self::PowerOff(method) => write!(f, "power off by {method}"),
             Self::PowerOn(method) => write!(f, "power on by {method}"),
+            Self::RestorePolicy(method, policy) => {
+                write!(f, "set the power restore policy to {policy} by {method}")
+            }
         }
     }
 }

@@ -57,6 +57,27 @@ impl Method {
         }
     }
 
+    /// What the machine does when mains power returns; `None` where this method cannot tell and set it. No fence agent
+    /// of ClusterLabs has an action for it.
+    pub async fn restore_policy(&self) -> Result<Option<String>, Error> {
+        match self {
+            Self::Redfish(redfish) => Box::pin(redfish.restore_policy()).await,
+            Self::FenceAgent(_) => Ok(None),
+        }
+    }
+
+    /// Asks for another policy, and returns what is shown afterwards.
+    pub async fn set_restore_policy(
+        &self,
+        policy: &str,
+        permits: &dyn Permits,
+    ) -> Result<Option<String>, Error> {
+        match self {
+            Self::Redfish(redfish) => Box::pin(redfish.set_restore_policy(policy, permits)).await,
+            Self::FenceAgent(_) => Ok(None),
+        }
+    }
+
     /// Makes sure that the power is on: looks, asks only if needed, looks again. `true` when it had to ask.
     async fn ensure_on(&self, permits: &dyn Permits, watch: &Watch) -> Result<bool, Error> {
         let end = Instant::now() + watch.deadline;

@@ -6,6 +6,7 @@
 mod body;
 mod exchange;
 mod power;
+mod restore;
 mod session;
 mod system;
 

@@ -41,6 +41,8 @@ pub struct Expect {
     pub forced_down: bool,
     /// No instance is on it but those that were left there for a person.
     pub empty: bool,
+    /// Masakari has it under maintenance, where this quarantine began that.
+    pub maintained: bool,
 }
 
 impl Expect {
@@ -59,6 +61,7 @@ impl Expect {
             off: done(Step::Fence) && !begun(Step::Boot),
             forced_down: done(Step::ForceDown) && !begun(Step::Raise),
             empty: done(Step::Confirm) && !begun(Step::Admit),
+            maintained: done(Step::Confirm) && !begun(Step::Unpause),
         }
     }
 }
@@ -74,7 +77,8 @@ pub enum PowerNow {
     NotKnown(String),
 }
 
-/// What is seen of the host now. What could not be read is not in here: the look fails as a whole then.
+/// What is seen of the host now. What could not be read is not in here: the look fails as a whole then, but for what a
+/// quarantine can do without.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Seen {
     /// Whether its compute service is enabled.
@@ -89,6 +93,8 @@ pub struct Seen {
     pub strays: Vec<HostName>,
     /// Its power.
     pub power: PowerNow,
+    /// Which of its BMCs no longer keep it off when mains power returns, in words. What cannot be read is not in here.
+    pub let_go: Option<String>,
     /// Whether its agent answers.
     pub agent_answers: bool,
     /// Whether nova's row of its service has moved since the last look, and not by us.
@@ -97,6 +103,29 @@ pub struct Seen {
     pub back: Vec<(InstanceId, String)>,
     /// Instances elsewhere whose resize can be reverted, which would bring them back.
     pub may_return: Vec<InstanceId>,
+    /// Masakari no longer has it under the maintenance that this quarantine began. `false` where that cannot be read.
+    pub unmaintained: bool,
+}
+
+/// What puts something back, in the order in which it is done: that of a quarantine.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Repair {
+    /// Disable the compute service, with the case's reason.
+    Disable,
+    /// Have it in the quarantine aggregate.
+    Isolate,
+    /// Have it under Masakari's maintenance: its monitors would take the power-off for a failure.
+    Maintain,
+    /// Power it off, and see it off.
+    Fence,
+    /// Have it stay off when mains power returns.
+    KeepOff,
+    /// Have nova take it for down.
+    ForceDown,
+    /// Evacuate what came back.
+    Evacuate,
+    /// Take other hosts out of the quarantine aggregate.
+    TakeOut,
 }
 
 /// Something that is not as it was left.
@@ -114,8 +143,12 @@ pub enum Drift {
     Alive,
     /// nova's row has moved: perhaps a heartbeat, perhaps a write of another tool. Looked into before it is told.
     Stirs,
+    /// A BMC would switch it on when mains power returns.
+    NotKeptOff(String),
     /// nova no longer takes it for down.
     NotForcedDown,
+    /// Masakari no longer has it under maintenance.
+    NotMaintained,
     /// An instance is on it again.
     InstanceBack(InstanceId, String),
     /// Another host is in the quarantine aggregate.
@@ -136,7 +169,9 @@ impl Drift {
             Self::PoweredOn(_) => "powered-on".to_owned(),
             Self::Alive => "alive".to_owned(),
             Self::Stirs => "stirs".to_owned(),
+            Self::NotKeptOff(_) => "not-kept-off".to_owned(),
             Self::NotForcedDown => "not-forced-down".to_owned(),
+            Self::NotMaintained => "not-maintained".to_owned(),
             Self::InstanceBack(id, _) => format!("instance-back {id}"),
             Self::Stray(host) => format!("stray {host}"),
             Self::PowerNotKnown(_) => "power-not-known".to_owned(),
@@ -144,16 +179,18 @@ impl Drift {
         }
     }
 
-    /// The steps of the quarantine that put it back; none where only a person can.
-    pub fn steps(&self) -> &'static [Step] {
+    /// What puts it back; nothing where only a person can.
+    pub fn repairs(&self) -> &'static [Repair] {
         match self {
-            Self::Enabled | Self::OtherReason(_) => &[Step::Disable],
-            Self::LeftAggregate => &[Step::Isolate],
-            Self::PoweredOn(_) | Self::Alive | Self::Stirs => &[Step::Fence],
+            Self::Enabled | Self::OtherReason(_) => &[Repair::Disable],
+            Self::LeftAggregate => &[Repair::Isolate],
+            Self::PoweredOn(_) | Self::Alive | Self::Stirs => &[Repair::Fence],
+            Self::NotKeptOff(_) => &[Repair::KeepOff],
             // Whoever cleared it may run on the host itself.
-            Self::NotForcedDown => &[Step::Fence, Step::ForceDown],
-            Self::InstanceBack(..) => &[Step::Fence, Step::Evacuate],
-            Self::Stray(_) => &[Step::Confirm],
+            Self::NotForcedDown => &[Repair::Fence, Repair::ForceDown],
+            Self::InstanceBack(..) => &[Repair::Fence, Repair::Evacuate],
+            Self::Stray(_) => &[Repair::TakeOut],
+            Self::NotMaintained => &[Repair::Maintain],
             Self::PowerNotKnown(_) | Self::MayReturn(_) => &[],
         }
     }
@@ -175,7 +212,14 @@ impl fmt::Display for Drift {
             Self::PoweredOn(word) => write!(f, "its power was found NOT OFF: {word}"),
             Self::Alive => f.write_str("its agent ANSWERS, though its power is said to be off"),
             Self::Stirs => f.write_str("nova has heard of its compute service again"),
+            Self::NotKeptOff(word) => {
+                write!(
+                    f,
+                    "it was found to be switched on when mains power returns: {word}"
+                )
+            }
             Self::NotForcedDown => f.write_str("its compute service was found NOT FORCED DOWN"),
+            Self::NotMaintained => f.write_str("it was found under NO MAINTENANCE in Masakari"),
             Self::InstanceBack(id, name) => write!(f, "instance {id} ({name}) was found ON IT"),
             Self::Stray(host) => write!(f, "{host} was found in the quarantine aggregate without a case"),
             Self::PowerNotKnown(why) => write!(f, "its power cannot be read: {why}"),
@@ -212,6 +256,7 @@ pub fn drifts(expect: &Expect, seen: &Seen, plan: &Plan) -> Vec<Drift> {
             PowerNow::NotKnown(_) if seen.agent_answers => found.push(Drift::Alive),
             PowerNow::NotKnown(why) => found.push(Drift::PowerNotKnown(why.clone())),
         }
+        found.extend(seen.let_go.clone().map(Drift::NotKeptOff));
     }
     if expect.forced_down && !seen.forced_down {
         found.push(Drift::NotForcedDown);
@@ -220,6 +265,9 @@ pub fn drifts(expect: &Expect, seen: &Seen, plan: &Plan) -> Vec<Drift> {
         let back = seen.back.iter().cloned();
         found.extend(back.map(|(id, name)| Drift::InstanceBack(id, name)));
         found.extend(seen.may_return.iter().copied().map(Drift::MayReturn));
+    }
+    if expect.maintained && seen.unmaintained {
+        found.push(Drift::NotMaintained);
     }
     found
 }
@@ -252,9 +300,9 @@ impl Word {
         }
     }
 
-    /// An entry of the journal.
-    pub fn entry(self, drift: &str, words: impl Into<String>) -> Entry {
-        Entry::with(words, &json!({ "drift": drift, "is": self }))
+    /// An entry of the journal; `who` did it, as far as that is known.
+    pub fn entry(self, drift: &str, words: impl Into<String>, who: Option<&str>) -> Entry {
+        Entry::with(words, &json!({ "drift": drift, "is": self, "who": who }))
     }
 }
 
@@ -330,7 +378,7 @@ pub fn turn(drift: &Drift, past: &Past, repairs: u32, now: Timestamp, stop: Opti
     if let Some(why) = stop {
         return leave(format!("nothing is done about it: {why}"));
     }
-    if drift.steps().is_empty() {
+    if drift.repairs().is_empty() {
         return leave("nothing can be done about it from here: look at it".to_owned());
     }
     let since = now.minus(WINDOW);

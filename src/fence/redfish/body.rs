@@ -8,6 +8,9 @@ use crate::fence::power::Power;
 /// A BMC's words are cut after this many characters.
 const MESSAGE_MAX: usize = 300;
 
+/// The longest power restore policy: the schema's are `AlwaysOn`, `AlwaysOff` and `LastState`.
+const POLICY_MAX: usize = 40;
+
 #[derive(Deserialize)]
 pub(super) struct Root {
     #[serde(rename = "Systems")]
@@ -42,6 +45,13 @@ pub(super) struct System {
     pub(super) power: Option<String>,
     #[serde(rename = "Actions", default)]
     pub(super) actions: Actions,
+    /// As it comes: a word that does not fit must not hide the power.
+    #[serde(rename = "PowerRestorePolicy", default)]
+    restore: Value,
+    #[serde(rename = "PowerRestorePolicy@Redfish.AllowableValues", default)]
+    restore_allowed: Value,
+    #[serde(rename = "@odata.etag", default)]
+    pub(super) etag: Value,
 }
 
 #[derive(Deserialize, Default)]
@@ -66,6 +76,20 @@ impl System {
             Some(other) => Power::Other(other.chars().take(40).collect()),
             None => Power::Other("unreported".to_owned()),
         }
+    }
+
+    /// What it does when mains power returns; `None` where it does not say, or not in a word that could be given back.
+    pub(super) fn restore_policy(&self) -> Option<&str> {
+        let word = self.restore.as_str()?;
+        let plain =
+            !word.is_empty() && word.len() <= POLICY_MAX && word.chars().all(|c| c.is_ascii_alphanumeric());
+        plain.then_some(word)
+    }
+
+    /// The policies that it offers; `None` where it lists nothing.
+    pub(super) fn restore_policies(&self) -> Option<Vec<&str>> {
+        let listed = self.restore_allowed.as_array()?;
+        Some(listed.iter().filter_map(Value::as_str).collect())
     }
 }
 

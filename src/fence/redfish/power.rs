@@ -35,7 +35,7 @@ impl Redfish {
     }
 
     /// Whether the password was refused and there is another one by now.
-    async fn new_password<T>(&self, outcome: &Result<T, Error>) -> bool {
+    pub(super) async fn new_password<T>(&self, outcome: &Result<T, Error>) -> bool {
         matches!(outcome, Err(Error::Credentials { .. }))
             && self.secrets.renewed(&self.target.password, Doubt::Refused).await
     }

@@ -1,5 +1,7 @@
 //! Which of a BMC's systems is meant, and that it is the machine of the inventory.
 
+use reqwest::header::{ETAG, HeaderValue};
+use url::Url;
 use uuid::Uuid;
 
 use super::Redfish;
@@ -10,6 +12,16 @@ use crate::fence::power::Error;
 /// The most systems that are looked at to find one by its UUID: a full blade chassis.
 const SYSTEMS_MAX: usize = 64;
 
+/// A system as the BMC shows it now.
+pub(super) struct Found {
+    pub(super) system: System,
+    /// Where it is.
+    pub(super) url: Url,
+    /// What a change of it has to carry, where the BMC gives one (DSP0266, "Protecting resources from conflicting
+    /// updates").
+    pub(super) etag: Option<HeaderValue>,
+}
+
 impl Redfish {
     /// The system, and no other machine's.
     pub(super) async fn system(
@@ -18,10 +30,20 @@ impl Redfish {
         root: &Root,
         access: &Authentication,
     ) -> Result<System, Error> {
-        let system = match (&self.target.system, self.target.system_uuid) {
-            (Some(path), _) if path.starts_with('/') => self.fetch(doing, path, access).await?,
+        Ok(self.find(doing, root, access).await?.system)
+    }
+
+    /// The system, where it is, and no other machine's.
+    pub(super) async fn find(
+        &self,
+        doing: &'static str,
+        root: &Root,
+        access: &Authentication,
+    ) -> Result<Found, Error> {
+        let found = match (&self.target.system, self.target.system_uuid) {
+            (Some(path), _) if path.starts_with('/') => self.fetch_system(doing, path, access).await?,
             (Some(id), _) => {
-                self.fetch(
+                self.fetch_system(
                     doing,
                     &format!("{}/{id}", root.systems.path.trim_end_matches('/')),
                     access,
@@ -31,16 +53,16 @@ impl Redfish {
             (None, uuid) => self.only_system(doing, root, access, uuid).await?,
         };
         let Some(expected) = self.target.system_uuid else {
-            return Ok(system);
+            return Ok(found);
         };
-        let found = system.uuid.clone().unwrap_or_else(|| "none".to_owned());
-        if Uuid::parse_str(found.trim()) == Ok(expected) {
-            return Ok(system);
+        let uuid = found.system.uuid.clone().unwrap_or_else(|| "none".to_owned());
+        if Uuid::parse_str(uuid.trim()) == Ok(expected) {
+            return Ok(found);
         }
         Err(Error::OtherMachine {
             method: self.name.clone(),
             expected: expected.to_string(),
-            found: found.chars().take(64).collect(),
+            found: uuid.chars().take(64).collect(),
         })
     }
 
@@ -51,17 +73,17 @@ impl Redfish {
         root: &Root,
         access: &Authentication,
         uuid: Option<Uuid>,
-    ) -> Result<System, Error> {
+    ) -> Result<Found, Error> {
         let members: Collection = self.fetch(doing, &root.systems.path, access).await?;
         let members = members.members;
         if let [only] = members.as_slice() {
-            return self.fetch(doing, &only.path, access).await;
+            return self.fetch_system(doing, &only.path, access).await;
         }
         if let Some(uuid) = uuid {
             for member in members.iter().take(SYSTEMS_MAX) {
-                let system: System = self.fetch(doing, &member.path, access).await?;
-                if system.uuid.as_deref().map(str::trim).map(Uuid::parse_str) == Some(Ok(uuid)) {
-                    return Ok(system);
+                let found = self.fetch_system(doing, &member.path, access).await?;
+                if found.system.uuid.as_deref().map(str::trim).map(Uuid::parse_str) == Some(Ok(uuid)) {
+                    return Ok(found);
                 }
             }
         }
@@ -71,7 +93,23 @@ impl Redfish {
         })
     }
 
-    pub(super) async fn fetch<T: serde::de::DeserializeOwned>(
+    async fn fetch_system(
+        &self,
+        doing: &'static str,
+        path: &str,
+        access: &Authentication,
+    ) -> Result<Found, Error> {
+        let url = self.at(doing, path)?;
+        let answer = self
+            .send(doing, || access.sign(self, self.http.get(url.clone())))
+            .await?;
+        let header = answer.headers.get(ETAG).cloned();
+        let system: System = self.read(doing, answer)?;
+        let etag = header.or_else(|| HeaderValue::from_str(system.etag.as_str()?).ok());
+        Ok(Found { system, url, etag })
+    }
+
+    async fn fetch<T: serde::de::DeserializeOwned>(
         &self,
         doing: &'static str,
         path: &str,

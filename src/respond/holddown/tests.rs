@@ -24,10 +24,12 @@ fn as_left() -> Seen {
         in_aggregate: true,
         strays: Vec::new(),
         power: PowerNow::Off,
+        let_go: None,
         agent_answers: false,
         stirs: false,
         back: Vec::new(),
         may_return: Vec::new(),
+        unmaintained: false,
     }
 }
 
@@ -37,6 +39,7 @@ const ALL: Expect = Expect {
     off: true,
     forced_down: true,
     empty: true,
+    maintained: true,
 };
 
 fn seen() -> impl Strategy<Value = Seen> {
@@ -45,7 +48,7 @@ fn seen() -> impl Strategy<Value = Seen> {
         Just(PowerNow::Not("On".to_owned())),
         Just(PowerNow::NotKnown("silent".to_owned())),
     ];
-    let flags = proptest::array::uniform8(any::<bool>());
+    let flags = proptest::array::uniform10(any::<bool>());
     (power, flags).prop_map(
         |(
             power,
@@ -58,6 +61,8 @@ fn seen() -> impl Strategy<Value = Seen> {
                 answers,
                 stirs,
                 back,
+                let_go,
+                unmaintained,
             ],
         )| Seen {
             enabled,
@@ -70,6 +75,7 @@ fn seen() -> impl Strategy<Value = Seen> {
                 vec![]
             },
             power,
+            let_go: let_go.then(|| "redfish bmc is set to AlwaysOn".to_owned()),
             agent_answers: answers,
             stirs,
             back: if back {
@@ -81,6 +87,7 @@ fn seen() -> impl Strategy<Value = Seen> {
                 vec![]
             },
             may_return: vec![],
+            unmaintained,
         },
     )
 }
@@ -168,7 +175,7 @@ fn the_journal_carries_what_was_said_over_a_restart() {
         step: ROOM.to_owned(),
         phase: Phase::Note,
         epoch: 1,
-        detail: word.entry("powered-on", "words").json(),
+        detail: word.entry("powered-on", "words", None).json(),
     };
     let past = Past::read(&[entry(Word::Found, 1), entry(Word::PutBack, 2)]);
     assert_eq!(past.last("powered-on"), Some(Word::PutBack));
@@ -184,13 +191,19 @@ proptest! {
     #[test]
     fn nothing_is_forced_down_or_evacuated_without_a_fence_and_the_order_is_a_quarantines(seen in seen()) {
         let found = drifts(&ALL, &seen, &plan());
-        let steps: BTreeSet<Step> = found.iter().flat_map(|drift| drift.steps()).copied().collect();
-        if steps.contains(&Step::ForceDown) || steps.contains(&Step::Evacuate) {
-            prop_assert!(steps.contains(&Step::Fence));
+        let repairs: BTreeSet<Repair> = found.iter().flat_map(|drift| drift.repairs()).copied().collect();
+        if repairs.contains(&Repair::ForceDown) || repairs.contains(&Repair::Evacuate) {
+            prop_assert!(repairs.contains(&Repair::Fence));
         }
-        let order: Vec<Step> = steps.into_iter().collect();
-        let place = |step| order.iter().position(|known| *known == step);
-        for (first, then) in [(Step::Disable, Step::Fence), (Step::Fence, Step::ForceDown), (Step::Fence, Step::Evacuate)] {
+        let order: Vec<Repair> = repairs.into_iter().collect();
+        let place = |repair| order.iter().position(|known| *known == repair);
+        for (first, then) in [
+            (Repair::Disable, Repair::Fence),
+            (Repair::Maintain, Repair::Fence),
+            (Repair::Fence, Repair::KeepOff),
+            (Repair::Fence, Repair::ForceDown),
+            (Repair::Fence, Repair::Evacuate),
+        ] {
             if let (Some(first), Some(then)) = (place(first), place(then)) {
                 prop_assert!(first < then);
             }
@@ -210,9 +223,10 @@ proptest! {
             let by = match drift {
                 Drift::Enabled | Drift::OtherReason(_) => Step::Disable,
                 Drift::LeftAggregate | Drift::Stray(_) => Step::Isolate,
-                Drift::PoweredOn(_) | Drift::Alive | Drift::Stirs | Drift::PowerNotKnown(_) => Step::Fence,
+                Drift::PoweredOn(_) | Drift::Alive | Drift::Stirs | Drift::PowerNotKnown(_)
+                | Drift::NotKeptOff(_) => Step::Fence,
                 Drift::NotForcedDown => Step::ForceDown,
-                Drift::InstanceBack(..) | Drift::MayReturn(_) => Step::Confirm,
+                Drift::InstanceBack(..) | Drift::MayReturn(_) | Drift::NotMaintained => Step::Confirm,
             };
             prop_assert!(done(by), "{drift:?} without {by}");
         }
@@ -238,6 +252,7 @@ fn a_release_is_held_to_what_it_has_not_taken_back_yet() {
             Step::Boot => expected.off = false,
             Step::Raise => expected.forced_down = false,
             Step::Leave => expected.isolated = false,
+            Step::Unpause => expected.maintained = false,
             Step::Admit => (expected.disabled, expected.empty) = (false, false),
             _ => {}
         }

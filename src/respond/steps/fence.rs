@@ -191,6 +191,8 @@ async fn look(context: &Context<'_>) -> Result<Arc<Fenced>, Trouble> {
             }));
         }
     };
+    let silent = off.attempts.iter().filter(|attempt| attempt.outcome.is_err());
+    let silent = silent.map(|attempt| attempt.method.clone()).collect();
     let tried: Vec<String> = off.attempts.iter().map(ToString::to_string).collect();
     tampering(
         context,
@@ -208,6 +210,7 @@ async fn look(context: &Context<'_>) -> Result<Arc<Fenced>, Trouble> {
         Ok(fenced) => {
             let fenced = Arc::new(fenced);
             *locked(context) = Some(Seen::new(Arc::clone(&fenced)));
+            super::keep_off::begin(context, &silent).await?;
             Ok(fenced)
         }
         Err(not) => {

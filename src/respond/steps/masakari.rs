@@ -7,11 +7,13 @@ use tokio::time::Instant;
 
 use crate::clock::Timestamp;
 use crate::fence::Fenced;
+use crate::ids::HostName;
 use crate::openstack::{Error, Notification, NotificationStatus, Notified};
+use crate::permit::Effect;
 use crate::respond::journal::Entry;
 use crate::respond::plan::Plan;
 use crate::respond::saga::Step;
-use crate::store::Phase;
+use crate::store::{JournalEntry, Phase};
 
 use super::watch::{self, View};
 use super::{Context, Outcome, Trouble};
@@ -171,7 +173,7 @@ fn word(status: &NotificationStatus) -> &str {
 
 /// Puts the host under maintenance in Masakari, so that its monitors start no recovery beside ours. The inner
 /// `false`: it is at work on the host already.
-pub(super) async fn pause(context: &Context<'_>) -> Result<bool, Error> {
+pub(in crate::respond) async fn pause(context: &Context<'_>) -> Result<bool, Error> {
     if !context.cloud.has_masakari().await? {
         return Ok(true);
     }
@@ -186,6 +188,23 @@ pub(super) async fn pause(context: &Context<'_>) -> Result<bool, Error> {
         Err(Error::Conflict(_)) => Ok(false),
         Err(error) => Err(error),
     }
+}
+
+/// Whether a quarantine began the host's maintenance in Masakari: by asking for it, or by a notification, whose recovery
+/// sets it.
+pub(in crate::respond) fn begun_by(host: &HostName, quarantine: &[JournalEntry]) -> bool {
+    let effects = [
+        Effect::Maintenance(host.clone(), true).to_string(),
+        Effect::Notify(host.clone()).to_string(),
+    ];
+    quarantine
+        .iter()
+        .filter(|entry| entry.phase == Phase::Intent)
+        .filter_map(|entry| Entry::read(&entry.detail).seen)
+        .any(|seen| {
+            let effect = seen.get("effect").and_then(|effect| effect.as_str());
+            effect.is_some_and(|effect| effects.iter().any(|known| known == effect))
+        })
 }
 
 #[cfg(test)]

@@ -11,6 +11,7 @@ mod fence;
 mod force_down;
 mod groups;
 mod isolate;
+mod keep_off;
 mod masakari;
 mod nova;
 mod plan;
@@ -34,6 +35,8 @@ use super::saga::{self, Step};
 
 pub(super) use confirm::{strays, take_strays_out};
 pub(super) use fence::{Seen, agent_answers, power_now};
+pub(super) use keep_off::{again as keep_off_again, let_go};
+pub(super) use masakari::{begun_by as maintenance_is_ours, pause as pause_masakari};
 pub(super) use watch::{FAILED, HELD, WAITING};
 
 /// How a step ended, with what the journal says of it.

@@ -8,11 +8,15 @@ mod cautious_silence;
 mod cloud;
 mod course;
 mod faults;
+mod giving_back;
 mod holddown;
+mod keep_off;
+mod maintenance;
 mod sim;
 
 mod leave;
 mod release;
+mod release_again;
 mod secrets;
 mod world;
 

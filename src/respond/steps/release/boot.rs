@@ -3,6 +3,7 @@
 
 use crate::openstack::{MigrationKind, Phase};
 use crate::respond::journal::{Entry, doubted_methods};
+use crate::respond::steps::keep_off;
 
 use super::{Giving, Outcome, Trouble};
 
@@ -49,7 +50,11 @@ pub(super) async fn ensure(giving: &Giving<'_>) -> Result<Outcome, Trouble> {
         .power_on(&context.leave, fencing.off(), &doubted)
         .await
     {
-        Ok(on) => Ok(Outcome::Done(Entry::says(format!("{host} is on: {on}")))),
+        Ok(on) => {
+            let mut words = vec![format!("{host} is on: {on}")];
+            words.extend(keep_off::end(context, &giving.journal).await?);
+            Ok(Outcome::Done(Entry::says(words.join("; "))))
+        }
         Err(failed) => Ok(Outcome::Again {
             after: None,
             why: failed.to_string(),

@@ -2,9 +2,8 @@
 //! Ironic.
 
 use crate::openstack::Error;
-use crate::permit::Effect;
 use crate::respond::journal::Entry;
-use crate::store::Phase;
+use crate::respond::steps::masakari::begun_by;
 
 use super::{Giving, Outcome, Trouble, attest};
 
@@ -20,7 +19,7 @@ pub(super) async fn ensure(giving: &Giving<'_>) -> Result<Outcome, Trouble> {
     if !known.on_maintenance {
         return Ok(Outcome::Done(Entry::says("Masakari has it under no maintenance")));
     }
-    if !ours(giving) {
+    if !begun_by(host, &giving.journal) {
         return Ok(Outcome::Done(Entry::says(
             "Masakari has it under maintenance, which was not begun by this quarantine: left as it is",
         )));
@@ -61,22 +60,4 @@ async fn bare_metal(giving: &Giving<'_>) -> Result<(), Trouble> {
             .await?;
     }
     Ok(())
-}
-
-/// Whether the quarantine began it: by asking for it, or by a notification, whose recovery sets it.
-fn ours(giving: &Giving<'_>) -> bool {
-    let host = &giving.context.case.host;
-    let effects = [
-        Effect::Maintenance(host.clone(), true).to_string(),
-        Effect::Notify(host.clone()).to_string(),
-    ];
-    giving
-        .journal
-        .iter()
-        .filter(|entry| entry.phase == Phase::Intent)
-        .filter_map(|entry| Entry::read(&entry.detail).seen)
-        .any(|seen| {
-            let effect = seen.get("effect").and_then(|effect| effect.as_str());
-            effect.is_some_and(|effect| effects.iter().any(|known| known == effect))
-        })
 }

@@ -29,6 +29,8 @@ pub(in crate::respond::tests) struct Bmc {
     pub(in crate::respond::tests) mood: Mood,
     /// When the power goes that it was told to switch off.
     pub(super) off_at: Option<u64>,
+    /// What the host does when mains power returns; `LastState` as it comes.
+    pub(super) restore: Option<String>,
 }
 
 impl Cloud {
@@ -47,6 +49,7 @@ impl Cloud {
             return refusal(404, "no such BMC");
         };
         let mood = bmc.mood;
+        let restore = bmc.restore.clone().unwrap_or_else(|| "LastState".to_owned());
         match mood {
             Mood::Broken => return refusal(500, "internal error"),
             Mood::Refuses if parts.len() > 2 => return refusal(401, "no such user"),
@@ -68,7 +71,7 @@ impl Cloud {
                 }
                 answer(
                     200,
-                    json!({"UUID": null, "PowerState": power, "PowerRestorePolicy": "LastState",
+                    json!({"UUID": null, "PowerState": power, "PowerRestorePolicy": restore,
                     "Actions": {"#ComputerSystem.Reset": {"target": "/redfish/v1/Systems/1/Actions/Reset",
                         "ResetType@Redfish.AllowableValues": ["On", "ForceOff"]}}}),
                 )
@@ -96,7 +99,11 @@ impl Cloud {
                 }
             }
             ("PATCH", ["redfish", "v1", "Systems", "1"]) => {
-                self.did(format!("keep off by {called}"));
+                let policy = body["PowerRestorePolicy"].as_str().unwrap_or_default();
+                if mood == Mood::Honest {
+                    it.bmcs[usize::from(second)].restore = Some(policy.to_owned());
+                }
+                self.did(format!("power restore policy {policy} by {called}"));
                 answer(200, json!({}))
             }
             _ => refusal(404, "the model of a BMC has no such path"),

@@ -69,6 +69,14 @@ fn act(sim: &Sim, request: &Request) -> Option<(Act, String)> {
                 Act::Other(Some(host)),
                 format!("power on by redfish {}", request.at),
             ),
+            ("PATCH", _) => {
+                let policy = body["PowerRestorePolicy"].as_str()?;
+                let words = format!(
+                    "set the power restore policy to {policy} by redfish {}",
+                    request.at
+                );
+                (Act::Other(Some(host)), words)
+            }
             _ => return None,
         });
     }

@@ -10,12 +10,19 @@ impl State {
         let lies = self.bmc_lies && system == "1";
         let power = if self.off || lies { "Off" } else { "On" };
         let target = format!("/redfish/v1/Systems/{system}/Actions/Go");
-        answer(
-            200,
-            json!({"PowerState": power, "Actions": {"#ComputerSystem.Reset": {
-                        "target": target, "ResetType@Redfish.AllowableValues": ["ForceOff", "On"]}}})
-            .to_string(),
-        )
+        let mut shown = json!({"PowerState": power, "Actions": {"#ComputerSystem.Reset": {
+                        "target": target, "ResetType@Redfish.AllowableValues": ["ForceOff", "On"]}}});
+        if let Some(policy) = &self.restore_policy {
+            shown["PowerRestorePolicy"] = json!(policy);
+        }
+        answer(200, shown.to_string())
+    }
+
+    pub(super) fn patch_system(&mut self, body: &Value) -> Answer {
+        let policy = body["PowerRestorePolicy"].as_str().unwrap_or_default().to_owned();
+        self.effects.push(format!("restore {policy}"));
+        self.restore_policy = Some(policy);
+        answer(204, "")
     }
 
     pub(super) fn reset(&mut self, body: &Value) -> Answer {

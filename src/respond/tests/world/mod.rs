@@ -58,6 +58,8 @@ pub(super) struct State {
     pub(super) lazy: bool,
     /// cmp-1 has a second way to its power, which tells the truth.
     pub(super) second_bmc: bool,
+    /// What the host does when mains power returns, where its BMC says so.
+    pub(super) restore_policy: Option<String>,
     /// With what reason Ironic has its only node under maintenance.
     pub(super) ironic: Option<String>,
     pub(super) segment: Option<bool>,
@@ -279,6 +281,7 @@ impl State {
             }
             ("GET", ["redfish", "v1"]) => answer(200, r#"{"Systems": {"@odata.id": "/redfish/v1/Systems"}}"#),
             ("GET", ["redfish", "v1", "Systems", system]) => self.show_system(system),
+            ("PATCH", ["redfish", "v1", "Systems", "1" | "2"]) => self.patch_system(&body),
             ("POST", ["redfish", "v1", "Systems", "1" | "2", "Actions", "Go"]) => self.reset(&body),
             _ => answer(404, json!({ "itemNotFound": {"message": format!("{} {path}", request.method)} }).to_string()),
         }
