@@ -158,6 +158,7 @@ fn what_decides_is_pure_and_synchronous() {
         "respond/decide",
         "respond/guard",
         "respond/holddown",
+        "respond/orphans",
         "respond/release",
         "respond/plan",
         "respond/saga",

@@ -38,6 +38,8 @@ struct Row<'a> {
     silent_since: Option<Timestamp>,
     next_due: Option<Timestamp>,
     quarantined_by: Option<&'a CaseId>,
+    /// What nova shows of it, where that is a quarantine and no case of it is known.
+    orphaned: Option<&'a str>,
     enrolled_at: Timestamp,
     enrolled_by: &'a str,
 }
@@ -57,6 +59,7 @@ impl Hosts {
             .min();
         let jumps = store.clock_jumps(oldest.unwrap_or(now)).await?;
         let pauses = store.pauses(now).await?;
+        let orphans = store.orphans().await?;
         let rows: Vec<_> = hosts
             .iter()
             .map(|host: &Host| {
@@ -78,6 +81,10 @@ impl Hosts {
                     silent_since: host.silent_since,
                     next_due: host.next_due,
                     quarantined_by: host.quarantined_by.as_ref(),
+                    orphaned: orphans
+                        .iter()
+                        .find(|orphan| orphan.host == *host.name())
+                        .map(|orphan| orphan.words.as_str()),
                     enrolled_at: host.enrolled_at,
                     enrolled_by: &host.enrolled_by,
                 }
@@ -110,7 +117,11 @@ impl Hosts {
                     verdict,
                     row.at.map_or_else(dash, |at| at.to_string()),
                     row.next_due.map_or_else(dash, |due| due.to_string()),
-                    row.quarantined_by.map_or_else(dash, ToString::to_string),
+                    match (row.quarantined_by, row.orphaned) {
+                        (Some(case), _) => case.to_string(),
+                        (None, Some(_)) => "a case that is lost".to_owned(),
+                        (None, None) => dash(),
+                    },
                     row.agent.to_string(),
                 ]
             }),

@@ -119,6 +119,10 @@ impl Serve {
             let (respond, stop) = (Arc::clone(&respond), stop.clone());
             async move { respond.keep_out(stop, drain).await }
         });
+        tasks.spawn({
+            let (respond, stop) = (Arc::clone(&respond), stop.clone());
+            async move { respond.watch_orphans(stop).await }
+        });
         if let Some(cloud) = cloud.filter(|_| !cloud_is_well) {
             let (config, stop) = (Arc::clone(&config), stop.clone());
             tasks.spawn(async move { cloud_start::keep_looking(cloud, config, stop).await });

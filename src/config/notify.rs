@@ -20,7 +20,7 @@ pub enum Severity {
 }
 
 /// The kinds of events that a webhook can ask for. A test compares them with those that there are.
-pub(crate) const EVENTS: [&str; 20] = [
+pub(crate) const EVENTS: [&str; 21] = [
     "host-condemned",
     "host-indeterminate",
     "host-warning",
@@ -35,6 +35,7 @@ pub(crate) const EVENTS: [&str; 20] = [
     "host-evacuated",
     "case-released",
     "drift",
+    "host-orphaned",
     "host-silent",
     "group-held",
     "daemon-cut-off",

@@ -72,6 +72,8 @@ pub enum Kind {
     CaseReleased,
     /// Somebody undid a part of a quarantine; it was put back, or could not be.
     Drift,
+    /// A host is quarantined by its looks, and no case of it is known.
+    HostOrphaned,
     /// A host has been silent for longer than the limit.
     HostSilent,
     /// Many hosts fail for one and the same cause, and wait for a person together.
@@ -104,6 +106,7 @@ impl Kind {
             Self::HostEvacuated => "host-evacuated",
             Self::CaseReleased => "case-released",
             Self::Drift => "drift",
+            Self::HostOrphaned => "host-orphaned",
             Self::HostSilent => "host-silent",
             Self::GroupHeld => "group-held",
             Self::DaemonCutOff => "daemon-cut-off",
@@ -131,6 +134,7 @@ impl Kind {
             | Self::HostFenced
             | Self::HostEvacuated
             | Self::CaseReleased
+            | Self::HostOrphaned
             | Self::HostSilent
             | Self::GroupHeld
             | Self::Paused
@@ -159,6 +163,7 @@ impl Kind {
             | Self::TamperingSuspected
             | Self::StrayHost
             | Self::Drift
+            | Self::HostOrphaned
             | Self::GroupHeld
             | Self::DaemonCutOff => Severity::Critical,
         }
@@ -209,6 +214,10 @@ impl Event {
             Kind::HostSilent => {
                 format!("see that the host, its agent and the network between run, then {look}")
             }
+            Kind::HostOrphaned => format!(
+                "look at {host} and its power; `lazaret quarantine adopt {host}` takes it on, so that it is held down and \
+                 can be released; or clear it by hand, if it is another lazaret's or nobody's"
+            ),
             Kind::Paused => format!("when the work is done: `lazaret resume {host}`"),
             Kind::Resumed => "nothing".to_owned(),
             _ => look,
@@ -313,6 +322,7 @@ impl Event {
             | Kind::HostIndeterminate
             | Kind::HostWarning
             | Kind::HostRecovered
+            | Kind::HostOrphaned
             | Kind::HostSilent
             | Kind::GroupHeld
             | Kind::DaemonCutOff

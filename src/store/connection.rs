@@ -37,6 +37,7 @@ pub const MIGRATIONS: &[(i64, &str, &str)] = &[
         "deliveries",
         include_str!("../../migrations/0006_deliveries.sql"),
     ),
+    (7, "failover", include_str!("../../migrations/0007_failover.sql")),
 ];
 
 /// How long one writer waits for another, in this process or any other.

@@ -151,7 +151,7 @@ impl Store {
     }
 }
 
-async fn insert(write: &mut Write, round: &Round) -> Result<(), StoreError> {
+pub(super) async fn insert(write: &mut Write, round: &Round) -> Result<(), StoreError> {
     let query = statement(sql::ROUND_INSERT)
         .bind(round.id.to_string())
         .bind(round.host.to_string())

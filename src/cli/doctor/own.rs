@@ -68,10 +68,11 @@ pub async fn database(config: &Arc<Config>, report: &mut Report) -> Vec<Host> {
         store.sound().await?;
         let chain = store.verify_chain().await?;
         let dead = store.dead_letters().await?;
-        Ok::<_, crate::store::StoreError>((store.hosts().await?, chain, dead.len()))
+        let orphans = store.orphans().await?;
+        Ok::<_, crate::store::StoreError>((store.hosts().await?, chain, dead.len(), orphans))
     };
     match opened.await {
-        Ok((hosts, chain, dead)) => {
+        Ok((hosts, chain, dead, orphans)) => {
             report.say(Check::pass(
                 NAME,
                 format!(
@@ -93,6 +94,16 @@ pub async fn database(config: &Arc<Config>, report: &mut Report) -> Vec<Host> {
                     "notifications",
                     format!("{dead} could not be delivered and were given up"),
                     "lazaret notifications --dead says why; then lazaret notifications retry --all",
+                ));
+            }
+            for orphan in orphans {
+                report.say(Check::warn(
+                    "quarantine",
+                    format!(
+                        "no case of host {} is known, and nova shows one: {}",
+                        orphan.host, orphan.words
+                    ),
+                    format!("lazaret quarantine adopt {}, or clear it by hand", orphan.host),
                 ));
             }
             if hosts.is_empty() {

@@ -22,6 +22,7 @@ pub(super) async fn list(store: &Store, open: bool, json: bool) -> Result<Exit, 
     }
     if cases.is_empty() {
         out::print("No case.\n");
+        lost(store).await?;
         return Ok(Exit::Ok);
     }
     let rows = cases.iter().map(|case| {
@@ -36,5 +37,26 @@ pub(super) async fn list(store: &Store, open: bool, json: bool) -> Result<Exit, 
     });
     out::print(&out::table(["CASE", "HOST", "STATE", "OPENED", "CAUSE"], rows));
     group::list(store, &cases).await?;
+    lost(store).await?;
     Ok(Exit::Ok)
+}
+
+/// Hosts that nova shows as quarantined, without a case.
+async fn lost(store: &Store) -> Result<(), Trouble> {
+    let orphans = store.orphans().await?;
+    if orphans.is_empty() {
+        return Ok(());
+    }
+    out::print(
+        "\nQuarantined by their looks, without a case here; `lazaret quarantine adopt HOST` takes one on:\n",
+    );
+    let rows = orphans.iter().map(|orphan| {
+        [
+            orphan.host.to_string(),
+            orphan.found_at.to_string(),
+            out::plain(&orphan.words),
+        ]
+    });
+    out::print(&out::table(["HOST", "FOUND", "NOVA SHOWS"], rows));
+    Ok(())
 }

@@ -4,11 +4,13 @@ pub(super) mod group;
 mod list;
 mod show;
 
+mod adopt;
 mod approve;
 mod dismiss;
 mod evidence;
 mod plan;
 mod release;
+mod responder;
 
 use std::{
     path::{Path, PathBuf},
@@ -76,6 +78,15 @@ enum Command {
     },
     /// Give a host back: what it knew is replaced, it boots, is judged Affirming, and only then taken back.
     Release(release::Release),
+    /// Take on a host that nova shows as quarantined and whose case the database has lost: it is held down from then on,
+    /// and can be released.
+    Adopt {
+        /// The host.
+        host: HostName,
+        /// Why, for the record.
+        #[arg(long, value_name = "TEXT")]
+        because: String,
+    },
     /// Write the evidence that condemned the host, as bundles for `verify-host --replay`.
     Evidence {
         /// The case.
@@ -109,6 +120,7 @@ impl Quarantine {
                 Subject::Case(case) => dismiss::dismiss(&store, &case, &because).await,
                 Subject::Group(group) => group::dismiss(&store, &group, &because).await,
             },
+            Command::Adopt { host, because } => adopt::adopt(&config, store, &host, &because).await,
             Command::Release(release) => release.run(&config, &store).await,
             Command::Evidence { case, output, force } => {
                 evidence::evidence(&store, &case, &output, force).await

@@ -1,26 +1,21 @@
 //! `lazaret quarantine plan`: what would become of a host and its instances. Nothing is done, nothing is written.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use super::responder;
 use crate::{
     cli::{
-        context,
         exit::{Exit, Trouble},
-        keep_key, out, wiring,
+        out,
     },
     config::{Config, ResponseMode},
-    fence::AgentPort,
     ids::HostName,
     respond::{
-        Fencing, HostFence, NoPreview, Respond,
+        NoPreview,
         plan::{Plan, PlannedInstance, Recovery},
     },
     store::Store,
 };
-
-/// To an agent; the plan only needs its address.
-const PORT_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(3);
 
 pub(super) async fn plan(
     config: &Arc<Config>,
@@ -28,29 +23,7 @@ pub(super) async fn plan(
     host: &HostName,
     json: bool,
 ) -> Result<Exit, Trouble> {
-    let cloud = config
-        .openstack
-        .as_ref()
-        .map(wiring::cloud)
-        .transpose()?
-        .map(Arc::new);
-    let fence = HostFence {
-        methods: wiring::methods(config, host, &wiring::secrets(cloud.as_ref())).await?,
-        agent: AgentPort::of(&config.agent_url(host)?, PORT_TIMEOUT),
-    };
-    let respond = Respond::new(
-        store,
-        cloud,
-        config.response.clone(),
-        Fencing::new(BTreeMap::from([(host.clone(), fence)]), &config.fence),
-        Arc::new(crate::clock::SystemClock),
-        context::owner(),
-    );
-    // Without a key there are no tags that count: it is made when the first is given out.
-    let respond = match keep_key::read(&config.identity.directory)? {
-        Some(key) => respond.keeping(key),
-        None => respond,
-    };
+    let respond = responder::of(config, store, host).await?;
     let plan = Box::pin(respond.preview(host)).await.map_err(trouble)?;
     if json {
         out::json(&plan);

@@ -4,7 +4,7 @@ use super::*;
 
 const DOCUMENT: &str = include_str!("../../../docs/notifications.md");
 
-const ALL: [Kind; 20] = [
+const ALL: [Kind; 21] = [
     Kind::HostCondemned,
     Kind::HostIndeterminate,
     Kind::HostWarning,
@@ -19,6 +19,7 @@ const ALL: [Kind; 20] = [
     Kind::HostEvacuated,
     Kind::CaseReleased,
     Kind::Drift,
+    Kind::HostOrphaned,
     Kind::HostSilent,
     Kind::GroupHeld,
     Kind::DaemonCutOff,

@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use crate::clock::Timestamp;
 use crate::config::{self, LocalDisk, OnArrival};
 use crate::ids::{CaseId, HostName, ServiceId};
-use crate::openstack::DISABLED_REASON_MAX;
+use crate::openstack::{ComputeService, DISABLED_REASON_MAX};
 
 use super::guard::Hold;
 use super::inventory::{Inventory, Room};
@@ -180,13 +180,7 @@ impl Plan {
             host: host.clone(),
             made_at: order.now,
             steps: steps(host, quarantine, &order.fence, &recovery, &instances),
-            service: ServiceBefore {
-                id: service.id,
-                zone: service.zone.clone(),
-                enabled: service.enabled,
-                disabled_reason: service.disabled_reason.clone(),
-                forced_down: service.forced_down,
-            },
+            service: before(service),
             disabled_reason: disabled_reason(order.case, order.cause),
             quarantine_aggregate: quarantine.clone(),
             quarantined_before: inventory
@@ -238,6 +232,19 @@ impl Plan {
     /// The instances that are left for a person.
     pub fn held(&self) -> impl Iterator<Item = &PlannedInstance> {
         self.instances.iter().filter(|instance| instance.way == Way::Hold)
+    }
+}
+
+/// The service as it was before any case: what an earlier case has left, whose record was lost, is none of its own.
+fn before(service: &ComputeService) -> ServiceBefore {
+    let reason = service.disabled_reason.as_deref().unwrap_or_default();
+    let ours = !service.enabled && super::orphans::named(reason).is_some();
+    ServiceBefore {
+        id: service.id,
+        zone: service.zone.clone(),
+        enabled: service.enabled || ours,
+        disabled_reason: service.disabled_reason.clone().filter(|_| !ours),
+        forced_down: service.forced_down && !ours,
     }
 }
 

@@ -1,7 +1,7 @@
 //! Sees every instance on another host, or accounted for; and that nobody undid or widened the quarantine.
 
 use crate::ids::HostName;
-use crate::openstack::Aggregate;
+use crate::openstack::{Aggregate, Error};
 use crate::respond::journal::Entry;
 use crate::respond::notify::Kind;
 use crate::respond::plan::{Plan, Way};
@@ -86,7 +86,8 @@ async fn keep_out(context: &Context<'_>, plan: &Plan) -> Result<(), Trouble> {
     Ok(())
 }
 
-/// Hosts in the quarantine aggregate that have no business there.
+/// Hosts in the quarantine aggregate that have no business there. One that is disabled, forced down or not known about is
+/// none: it may be quarantined by a case that the database lost, and this may be all that keeps instances off it.
 pub(in crate::respond) async fn strays(
     context: &Context<'_>,
     plan: &Plan,
@@ -95,7 +96,14 @@ pub(in crate::respond) async fn strays(
     let mut strays = Vec::new();
     for host in &aggregate.hosts {
         let known = *host == context.case.host || plan.quarantined_before.contains(host);
-        if !known && !has_case(context, host).await? {
+        if known || has_case(context, host).await? {
+            continue;
+        }
+        let service = match context.cloud.compute_service(host).await {
+            Err(Error::NotKnown { .. }) => None,
+            read => read?,
+        };
+        if service.is_some_and(|service| service.enabled && !service.forced_down) {
             strays.push(host.clone());
         }
     }

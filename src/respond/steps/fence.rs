@@ -1,5 +1,6 @@
 //! Powers the host off, and sees it off. The proof lives in memory only; who needs it after a restart looks again.
 
+use std::collections::BTreeSet;
 use std::sync::{Arc, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -120,10 +121,15 @@ const READING_MAX: Duration = Duration::from_secs(30);
 
 /// The power as the host's methods tell it now: the first that can be read decides, those whose word was wrong last.
 pub(in crate::respond) async fn power_now(context: &Context<'_>) -> PowerNow {
-    let Some(fence) = context.respond.fencing.host(&context.case.host) else {
+    let fence = context.respond.fencing.host(&context.case.host);
+    power_of(fence, &doubted_methods(context.journal)).await
+}
+
+/// The same, outside of a case; `doubted` are the methods whose word was wrong.
+pub(in crate::respond) async fn power_of(fence: Option<&HostFence>, doubted: &BTreeSet<String>) -> PowerNow {
+    let Some(fence) = fence else {
         return PowerNow::NotKnown("no fencing method is configured for it".to_owned());
     };
-    let doubted = doubted_methods(context.journal);
     let (last, first): (Vec<&Method>, Vec<&Method>) = fence
         .methods
         .iter()

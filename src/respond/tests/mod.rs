@@ -15,6 +15,7 @@ mod maintenance;
 mod sim;
 
 mod leave;
+mod orphans;
 mod release;
 mod release_again;
 mod secrets;

@@ -21,6 +21,7 @@ mod groups;
 mod hosts;
 mod journal;
 mod leases;
+mod orphans;
 mod outbox;
 mod pauses;
 mod policies;
@@ -36,6 +37,7 @@ pub(super) use groups::*;
 pub(super) use hosts::*;
 pub(super) use journal::*;
 pub(super) use leases::*;
+pub(super) use orphans::*;
 pub(super) use outbox::*;
 pub(super) use pauses::*;
 pub(super) use policies::*;
@@ -58,6 +60,7 @@ pub fn all() -> impl Iterator<Item = (&'static str, &'static str)> {
         journal::STATEMENTS,
         policies::STATEMENTS,
         release_items::STATEMENTS,
+        orphans::STATEMENTS,
         outbox::STATEMENTS,
         audit::STATEMENTS,
     ];

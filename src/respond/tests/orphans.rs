@@ -1,0 +1,259 @@
+//! A database that was restored from a copy of before, or lost its last writes whole: nova shows a quarantine of which it
+//! knows no case.
+
+use super::*;
+use crate::openstack::Next;
+use crate::respond::steps::Trouble;
+
+/// The file as it was before the case: what a failover leaves. The clock and the world go on.
+async fn fails_over(bench: &mut Bench) {
+    let directory = tempfile::tempdir_in("/dev/shm")
+        .or_else(|_| tempfile::tempdir())
+        .unwrap();
+    bench.store = Store::open(&directory.path().join("lazaret.db")).await.unwrap();
+    bench._directory = directory;
+    for n in 1..=3 {
+        bench.enrol(n).await;
+    }
+}
+
+/// A host is quarantined to the end, and the database loses all of it.
+async fn lost(guests: u8) -> (Bench, Case) {
+    let mut bench = Bench::new(guests, Recovery::Nova).await;
+    let daemon = bench.daemon("before");
+    bench.condemn(&daemon, &name(1), "aa").await;
+    let case = bench.settle(daemon).await;
+    assert!(matches!(case.state, CaseState::Closed { .. }), "{case:?}");
+    bench.world.with(|state| state.effects.clear());
+    fails_over(&mut bench).await;
+    (bench, case)
+}
+
+/// One look of a daemon; how often people were told of such a host so far.
+async fn look(bench: &Bench, daemon: &Respond) -> usize {
+    daemon.look_for_orphans(&bench.world.cloud()).await.unwrap();
+    told(bench).await
+}
+
+async fn told(bench: &Bench) -> usize {
+    let kinds = bench.kinds().await;
+    kinds.iter().filter(|kind| *kind == "host-orphaned").count()
+}
+
+async fn listed(bench: &Bench) -> Vec<HostName> {
+    let orphans = bench.store.orphans().await.unwrap();
+    orphans.into_iter().map(|orphan| orphan.host).collect()
+}
+
+#[tokio::test]
+async fn case_25_a_case_that_the_database_lost_is_told_once_and_nothing_is_done_about_it() {
+    let (bench, case) = lost(1).await;
+    let (a, b) = (bench.daemon("a"), bench.daemon("b"));
+    // Two daemons at once, and again: told once.
+    let cloud = bench.world.cloud();
+    let (first, second) = tokio::join!(a.look_for_orphans(&cloud), b.look_for_orphans(&cloud));
+    first.unwrap();
+    second.unwrap();
+    assert_eq!(look(&bench, &a).await, 1);
+    assert_eq!(listed(&bench).await, [name(1)]);
+    let orphan = bench.store.orphans().await.unwrap().pop().unwrap();
+    assert!(
+        orphan.words.contains(case.id.as_str()) && orphan.words.contains("forced down"),
+        "{}",
+        orphan.words
+    );
+    // The hold-down and the driver do nothing to it either.
+    assert_eq!(b.due().await.unwrap(), []);
+    // It changes: told again, once.
+    bench.clock.advance(Duration::from_secs(3600));
+    bench
+        .world
+        .with(|state| state.services.get_mut("cmp-1").unwrap().2 = false);
+    assert_eq!(look(&bench, &b).await, 2);
+    assert_eq!(look(&bench, &a).await, 2);
+    // A person clears it by hand; and should it come again, it is told again.
+    let before = bench.world.with(|state| {
+        state.aggregates.get_mut("lazaret-quarantine").unwrap().2.clear();
+        state
+            .services
+            .insert("cmp-1".into(), (true, None, false))
+            .unwrap()
+    });
+    assert_eq!(look(&bench, &a).await, 2);
+    assert_eq!(listed(&bench).await, []);
+    bench
+        .world
+        .with(|state| state.services.insert("cmp-1".into(), before));
+    bench.clock.advance(Duration::from_secs(1));
+    assert_eq!(look(&bench, &a).await, 3);
+    assert_eq!(bench.effects(), Vec::<String>::new());
+    assert_eq!(bench.store.cases(&CaseFilter::default()).await.unwrap(), []);
+}
+
+/// Half an answer clears nothing, and tells nothing.
+#[tokio::test]
+async fn case_25_39_what_nova_does_not_know_of_a_lost_host_changes_nothing() {
+    const UNKNOWN: &str = r#"{"services": [
+        {"binary": "nova-compute", "host": "cmp-1", "status": "UNKNOWN"},
+        {"binary": "nova-compute", "host": "cmp-3", "status": "UNKNOWN"}]}"#;
+    let (bench, _) = lost(1).await;
+    let daemon = bench.daemon("a");
+    assert_eq!(look(&bench, &daemon).await, 1);
+    // Neither is a host of the aggregate an orphan whose cell is down.
+    bench.world.with(|state| {
+        let hosts = &mut state.aggregates.get_mut("lazaret-quarantine").unwrap().2;
+        hosts.push("cmp-3".into());
+        state.faults = vec![("GET /v2.1/os-services", 1, How::Status(200, UNKNOWN))];
+    });
+    assert_eq!(look(&bench, &daemon).await, 1);
+    assert_eq!(listed(&bench).await, [name(1)]);
+    for path in ["GET /v2.1/os-services", "GET /v2.1/os-aggregates"] {
+        bench
+            .world
+            .with(|state| state.faults = vec![(path, 9, How::Status(503, "{}"))]);
+        let looked = daemon.look_for_orphans(&bench.world.cloud()).await;
+        assert!(
+            matches!(&looked, Err(Trouble::Cloud(error)) if error.next() == Next::Again),
+            "{looked:?}"
+        );
+        assert_eq!(listed(&bench).await, [name(1)]);
+    }
+}
+
+/// The case is known again as soon as a person says so: it is held down, and the release gives it back.
+#[tokio::test]
+async fn case_25_a_host_whose_case_was_lost_is_adopted_held_down_and_given_back() {
+    let (bench, case) = lost(1).await;
+    let fake = super::giving_back::Fake::says(&bench, Verdict::Affirming);
+    let daemon = super::giving_back::with(&bench, "a", &fake);
+    look(&bench, &daemon).await;
+    let adopted = daemon
+        .adopt(&name(1), "cli:ann", "the database was restored")
+        .await
+        .unwrap();
+    // Under the name that nova shows.
+    assert_eq!((&adopted.case, adopted.closed), (&case.id, true), "{adopted:?}");
+    assert_eq!(bench.effects(), Vec::<String>::new(), "adopting touches nothing");
+    assert_eq!(listed(&bench).await, []);
+    look(&bench, &daemon).await;
+    assert_eq!(listed(&bench).await, []);
+    let again = daemon.adopt(&name(1), "cli:ann", "once more").await;
+    assert!(matches!(again, Err(NotAdopted::HasCase(_))), "{again:?}");
+
+    // Held down.
+    bench.world.with(|state| state.off = false);
+    let stop = CancellationToken::new();
+    let cloud = bench.world.cloud();
+    daemon.look_again(&cloud, &case.id, None, &stop).await.unwrap();
+    assert_eq!(bench.effects(), ["off cmp-1"]);
+    bench.world.with(|state| state.effects.clear());
+
+    // Given back, as one that was enabled before: the reason was our own.
+    let quarantine = bench.store.case(&case.id).await.unwrap().unwrap();
+    super::giving_back::settle_all(&bench, &quarantine).await;
+    let id = super::giving_back::ask(&bench, &quarantine, false).await;
+    let released = super::giving_back::drive(&bench, &daemon, &id).await;
+    assert!(
+        matches!(&released.state, CaseState::Closed { reason } if reason.contains("given back")),
+        "{released:?}"
+    );
+    assert_eq!(
+        bench.effects(),
+        ["on cmp-1", "raise cmp-1", "leave cmp-1", "enable cmp-1"]
+    );
+    let trail = bench.store.latest_audit(9).await.unwrap();
+    assert!(
+        trail.iter().any(|record| record.entry.what == "adopt"),
+        "{trail:?}"
+    );
+}
+
+/// The daemon was at work when the database went: what is not seen to be done waits for a person.
+#[tokio::test]
+async fn case_25_a_quarantine_that_was_lost_half_way_is_adopted_as_held_and_carried_to_its_end() {
+    let mut bench = Bench::new(1, Recovery::Nova).await;
+    let daemon = bench.daemon("before");
+    bench.condemn(&daemon, &name(1), "aa").await;
+    // The BMC does not do it: stuck at the fence.
+    bench
+        .world
+        .with(|state| state.faults = vec![("POST /redfish", 99, How::Status(500, "{}"))]);
+    let stuck = bench.settle(daemon).await;
+    assert!(matches!(stuck.state, CaseState::Stuck { .. }), "{stuck:?}");
+    bench.world.with(|state| {
+        state.faults.clear();
+        state.effects.clear();
+    });
+    fails_over(&mut bench).await;
+    let daemon = bench.daemon("a");
+    assert_eq!(look(&bench, &daemon).await, 1);
+    let adopted = daemon.adopt(&name(1), "cli:ann", "restored").await.unwrap();
+    assert!(!adopted.closed, "{adopted:?}");
+    let case = bench.case().await;
+    assert!(
+        matches!(&case.state, CaseState::Held { reason } if reason.contains("lazaret quarantine approve")),
+        "{case:?}"
+    );
+    assert_eq!(daemon.due().await.unwrap(), []);
+    // What was done is held down already.
+    bench.world.with(|state| {
+        let service = state.services.get_mut("cmp-1").unwrap();
+        (service.0, service.1) = (true, None);
+    });
+    let (stop, cloud) = (CancellationToken::new(), bench.world.cloud());
+    daemon.look_again(&cloud, &case.id, None, &stop).await.unwrap();
+    assert_eq!(bench.effects(), ["disable cmp-1"]);
+    // A person lets it go on.
+    let now = bench.clock.now();
+    assert!(bench.store.approve(&case.id, "cli:ann", now).await.unwrap());
+    let ended = bench.settle(daemon).await;
+    assert!(matches!(ended.state, CaseState::Closed { .. }), "{ended:?}");
+    assert_eq!(
+        bench.effects(),
+        ["disable cmp-1", "off cmp-1", "force-down cmp-1", "evacuate 1"]
+    );
+}
+
+/// A host that another case's hold-down sees in the quarantine aggregate is no stray for having no case.
+#[tokio::test]
+async fn case_25_43_a_host_whose_case_was_lost_is_not_taken_out_as_a_stray() {
+    let mut bench = Bench::new(1, Recovery::Nova).await;
+    let daemon = bench.daemon("a");
+    bench.condemn(&daemon, &name(1), "aa").await;
+    let case = bench.settle(Arc::clone(&daemon)).await;
+    let reason = "lazaret case q-20261120-7f3a2c: x".to_owned();
+    bench.world.with(|state| {
+        state.effects.clear();
+        state.services.insert("cmp-2".into(), (false, Some(reason), true));
+        state.services.insert("cmp-3".into(), (true, None, false));
+        let hosts = &mut state.aggregates.get_mut("lazaret-quarantine").unwrap().2;
+        hosts.extend(["cmp-2".to_owned(), "cmp-3".to_owned()]);
+    });
+    // The spare host is the hold-down's affair, and no orphan.
+    assert_eq!(look(&bench, &daemon).await, 1);
+    assert_eq!(listed(&bench).await, [name(2)]);
+    let (stop, cloud) = (CancellationToken::new(), bench.world.cloud());
+    daemon.look_again(&cloud, &case.id, None, &stop).await.unwrap();
+    assert_eq!(bench.effects(), ["leave cmp-3"]);
+}
+
+/// Nobody is adopted who is not ours, and a host that was only closed for its silence is not fenced for it.
+#[tokio::test]
+async fn who_is_not_adopted_and_why() {
+    let bench = Bench::new(1, Recovery::Nova).await;
+    let daemon = bench.daemon("a");
+    let (host, stranger) = (name(1), name(9));
+    let adopt = |host| daemon.adopt(host, "cli:ann", "perhaps");
+    assert!(matches!(adopt(&host).await, Err(NotAdopted::NoMark(_))));
+    assert!(matches!(adopt(&stranger).await, Err(NotAdopted::NotEnrolled(_))));
+    let reason = "lazaret case u-20261120-7f3a2c: silent".to_owned();
+    bench.world.with(|state| {
+        state
+            .services
+            .insert("cmp-1".into(), (false, Some(reason), false))
+    });
+    assert_eq!(look(&bench, &daemon).await, 1);
+    let refused = adopt(&host).await;
+    assert!(matches!(refused, Err(NotAdopted::Silence { .. })), "{refused:?}");
+    assert_eq!(bench.effects(), Vec::<String>::new());
+}
