@@ -46,8 +46,19 @@ impl Respond {
         let mut beats: HashMap<CaseId, Beat> = HashMap::new();
         let mut looking: JoinSet<(CaseId, Beat)> = JoinSet::new();
         let mut waiting: Vec<CaseId> = Vec::new();
-        while !stop.is_cancelled() {
+        let mut looked = false;
+        loop {
             if looking.is_empty() && waiting.is_empty() {
+                // All were looked at: the next time is after the pause, whether there was one host or none.
+                if std::mem::replace(&mut looked, true) {
+                    tokio::select! {
+                        () = stop.cancelled() => {}
+                        () = tokio::time::sleep(self.config.holddown_interval) => {}
+                    }
+                }
+                if stop.is_cancelled() {
+                    break;
+                }
                 match self.kept_out().await {
                     Ok(cases) => {
                         beats.retain(|id, _| cases.contains(id));
@@ -71,14 +82,10 @@ impl Respond {
                 });
             }
             if looking.is_empty() {
-                tokio::select! {
-                    () = stop.cancelled() => {}
-                    () = tokio::time::sleep(self.config.holddown_interval) => {}
-                }
                 continue;
             }
             tokio::select! {
-                () = stop.cancelled() => {}
+                () = stop.cancelled() => break,
                 Some(ended) = looking.join_next() => match ended {
                     Ok((id, beat)) => drop(beats.insert(id, beat)),
                     Err(error) => tracing::error!(%error, "looking at a quarantined host ended badly"),
