@@ -167,8 +167,12 @@ impl Respond {
             .await?;
         match taken {
             Some(other) => self.holding(other, Box::pin(work)).await,
-            // Somebody looks at the host just now.
-            None => self.store.release(unused).await,
+            // Somebody looks at the host just now, or died as it did: not before the next look is it asked again.
+            None => {
+                let now = self.clock.now();
+                self.store.postpone(&unused, now.plus(LOOK), now).await?;
+                self.store.release(unused).await
+            }
         }
     }
 
