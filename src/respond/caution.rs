@@ -11,7 +11,7 @@ use crate::ids::{CaseKind, GroupId, HostName};
 use crate::store::{Case, CaseFilter, CaseState, StoreError};
 
 use super::Respond;
-use super::guard::{self, Cause, Circumstances, Hold, Limits};
+use super::guard::{self, Cause, Circumstances, Hold, Limits, Zone};
 use super::inventory::Inventory;
 use super::journal::{json, plan_of, value};
 use super::notify::Event;
@@ -55,7 +55,14 @@ impl Respond {
                 }),
                 in_aggregates: Some(in_aggregates(&self.config, &others, inventory)),
                 room: inventory.room(&self.config.quarantine_aggregate),
-                zone: inventory.zone(),
+                zone: inventory.zone().map(|zone| {
+                    // What another case is about to disable does not stay.
+                    let going = about_to_go(&others, inventory, &zone.name);
+                    Zone {
+                        others_enabled: zone.others_enabled.saturating_sub(number(going)),
+                        ..zone
+                    }
+                }),
                 causes,
                 elsewhere: Some(self.elsewhere(&inventory.host, since).await?),
             },
@@ -251,6 +258,20 @@ fn zone_of(case: &Case, inventory: &Inventory) -> Option<String> {
         .find(|service| service.host == case.host)
         .and_then(|service| service.zone.clone())
         .or_else(|| plan_of(case, &[])?.service.zone)
+}
+
+/// How many hosts of the zone take instances still, though a case is open that will disable them.
+fn about_to_go(others: &[&Case], inventory: &Inventory, zone: &str) -> usize {
+    let open = |host: &HostName| {
+        others
+            .iter()
+            .any(|case| case.state == CaseState::Open && case.host == *host)
+    };
+    let services = inventory.services.known.iter();
+    services
+        .filter(|service| service.host != inventory.host && service.zone.as_deref() == Some(zone))
+        .filter(|service| service.enabled && service.up && !service.forced_down && open(&service.host))
+        .count()
 }
 
 /// The cases in each of the host's aggregates, where their hosts are in it now or were when they were planned. The
