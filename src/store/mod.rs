@@ -98,9 +98,12 @@ impl Store {
         }
     }
 
-    /// Whether a connection is at work; for the simulation, which waits until nothing is.
+    /// Whether a connection is at work, or somebody's turn; for the simulation, which waits until nothing is.
     #[cfg(test)]
     pub(crate) fn is_busy(&self) -> bool {
+        if self.turns.as_ref().is_some_and(|turns| turns.try_lock().is_err()) {
+            return true;
+        }
         let busy = |pool: &SqlitePool| u32::try_from(pool.num_idle()).is_ok_and(|idle| idle != pool.size());
         busy(&self.writer) || busy(&self.reader)
     }

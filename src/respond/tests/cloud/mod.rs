@@ -354,6 +354,23 @@ impl Cloud {
         }
     }
 
+    /// Somebody moves a guest; whether it was one that can be moved. To nova one whose evacuation from there is `done`,
+    /// and not completed, is just about to arrive elsewhere.
+    pub(super) fn move_to(&mut self, n: usize, host: u8) -> bool {
+        let on = self.hosts[usize::from(host)].on;
+        let guest = &mut self.guests[n];
+        let leaves = |known: &Move| known.is_open() || (known.source == host && known.status == "done");
+        if guest.task || guest.host == host || guest.moves.iter().any(leaves) {
+            return false;
+        }
+        guest.host = host;
+        guest.runs_on.clear();
+        if on && guest.vm_state == "active" {
+            guest.runs_on.insert(host);
+        }
+        true
+    }
+
     /// nova-compute and the agent hang; the guests run on.
     pub(super) fn hang(&mut self, host: u8, seconds: u64) {
         let now = self.now;

@@ -189,7 +189,9 @@ impl Cloud {
             );
         }
         if self.guests[n].group {
-            let moving = |guest: &&Guest| guest.group && guest.moves.iter().any(Move::is_open);
+            // From one host; two cases at once do not see each other's.
+            let from_here = |known: &Move| known.is_open() && known.source == source;
+            let moving = |guest: &&Guest| guest.group && guest.moves.iter().any(from_here);
             if self.guests.iter().filter(moving).count() > 0 {
                 self.breaks(
                     "groups_one_by_one",

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use super::Mutant;
+use super::mutants::Mutant;
 use super::ops::{Cut, List, Op};
 use super::world::Sim;
 use crate::respond::tests::cloud::{Shape, name};

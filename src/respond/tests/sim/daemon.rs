@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::runtime::{Builder, Runtime};
 use tokio_util::sync::CancellationToken;
@@ -13,12 +13,16 @@ use crate::config::{FenceTimes, Response};
 use crate::fence::redfish::{Redfish, Target};
 use crate::fence::{AgentPort, Method, Methods, Trust};
 use crate::openstack::{Cloud, Connection, Credential, Endpoints, Interface, RequestLimits};
+use crate::respond::attester::Attester;
 use crate::respond::tests::cloud::{Shape, name};
 use crate::respond::{Fencing, HostFence, Respond};
 use crate::store::Store;
 
 /// Requests to one service in a second, at most.
 pub(super) const PER_SECOND: u32 = 40;
+
+/// As much of this machine's time at most until a daemon waits for something.
+const RUNAWAY: Duration = Duration::from_secs(30);
 
 /// One process. Dropped, everything in it ends at once, as by SIGKILL.
 pub(super) struct Daemon {
@@ -34,13 +38,15 @@ pub(super) struct Daemon {
 }
 
 impl Daemon {
-    /// Starts one, and its driver.
+    /// Starts one: its driver, and what keeps quarantined hosts out.
     pub(super) fn start(
         process: usize,
         store: &Store,
         shape: &Shape,
         config: &Response,
         clock: Arc<ManualClock>,
+        attester: Arc<dyn Attester>,
+        keeps_out: bool,
     ) -> Self {
         let runtime = Builder::new_current_thread()
             .enable_time()
@@ -56,8 +62,12 @@ impl Daemon {
             format!("daemon/{process}"),
         );
         respond.pace = Duration::from_secs(2);
-        let respond = Arc::new(respond);
-        runtime.spawn(Arc::clone(&respond).drive(CancellationToken::new(), Duration::from_secs(5)));
+        let respond = Arc::new(respond.attesting(attester));
+        let grace = Duration::from_secs(5);
+        runtime.spawn(Arc::clone(&respond).drive(CancellationToken::new(), grace));
+        if keeps_out {
+            runtime.spawn(Arc::clone(&respond).keep_out(CancellationToken::new(), grace));
+        }
         Self {
             runtime,
             respond,
@@ -78,7 +88,9 @@ impl Daemon {
     pub(super) fn run(&self, busy: impl Fn() -> bool, sent: impl Fn() -> bool, ended: impl Fn() -> bool) {
         self.runtime.block_on(async {
             let mut quiet = 0;
+            let begin = Instant::now();
             while quiet < 3 && !ended() {
+                assert!(begin.elapsed() < RUNAWAY, "it does not come to rest");
                 // A runtime that always has something to do never moves its time by itself.
                 tokio::task::yield_now().await;
                 quiet = match busy() {

@@ -5,8 +5,8 @@
 
 use std::collections::BTreeMap;
 
-use super::Mutant;
 use super::daemon::PER_SECOND;
+use super::mutants::Mutant;
 use super::ops::{List, Op};
 use super::world::Sim;
 use crate::respond::tests::cloud::Shape;

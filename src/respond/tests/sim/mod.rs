@@ -7,9 +7,14 @@
 mod caught;
 mod cuts;
 mod daemon;
+mod finish;
+mod happens;
 mod load;
+mod mutants;
 mod ops;
+mod people;
 mod regressions;
+mod rounds;
 mod rules;
 mod wire;
 mod world;
@@ -21,14 +26,13 @@ use std::time::{Duration, Instant};
 use proptest::strategy::{Strategy as _, ValueTree as _};
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 
-use super::cloud::{Answer, Request};
-use crate::config::Response;
+use mutants::Mutant;
 use ops::List;
 use rules::Broken;
 use world::Sim;
 
 /// Lists in each of the tests below, unless `LAZARET_SIM_SECONDS` says how long to go on.
-const LISTS: u64 = 100;
+const LISTS: u64 = 60;
 
 /// How often a list that breaks a rule is run again to make it smaller.
 const SHRINKS: u32 = 300;
@@ -52,6 +56,16 @@ struct Counts {
     approvals: usize,
     fences: usize,
     evacuations: usize,
+    meddlings: usize,
+    repairs: usize,
+    releases: usize,
+    released: usize,
+    refused: usize,
+    pauses: usize,
+    resumes: usize,
+    groups: usize,
+    silences: usize,
+    jumps: usize,
     /// Lists in which a case came to its end although a daemon was killed.
     closed_after_a_crash: usize,
 }
@@ -75,84 +89,20 @@ impl AddAssign for Counts {
             (&mut self.approvals, more.approvals),
             (&mut self.fences, more.fences),
             (&mut self.evacuations, more.evacuations),
+            (&mut self.meddlings, more.meddlings),
+            (&mut self.repairs, more.repairs),
+            (&mut self.releases, more.releases),
+            (&mut self.released, more.released),
+            (&mut self.refused, more.refused),
+            (&mut self.pauses, more.pauses),
+            (&mut self.resumes, more.resumes),
+            (&mut self.groups, more.groups),
+            (&mut self.silences, more.silences),
+            (&mut self.jumps, more.jumps),
             (&mut self.closed_after_a_crash, more.closed_after_a_crash),
         ];
         for (sum, more) in pairs {
             *sum += more;
-        }
-    }
-}
-
-/// How the simulation is broken on purpose, so that a rule is seen to catch it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Mutant {
-    /// It is not.
-    None,
-    /// BMC, heartbeat and agent all say that a host is off while it runs.
-    HostsLie,
-    /// nova does not tell of evacuations that are under way.
-    HidesMoves,
-    /// The daemon's limit on cases is far too high.
-    LaxLimits,
-    /// nova tells of hosts as enabled and up that are not.
-    FeignsHosts,
-    /// Silence is taken for condemnation.
-    Slander,
-    /// The daemon enforces in mode `observe`.
-    EnforcesAnyway,
-    /// nova tells of forced_down what is not so.
-    ForgesDown,
-    /// No daemon runs at the end.
-    NeverDrives,
-}
-
-impl Mutant {
-    /// The daemon's configuration.
-    fn config(self, config: &Response) -> Response {
-        let mut config = config.clone();
-        match self {
-            Self::LaxLimits => config.max_cases = 99,
-            Self::EnforcesAnyway => config.mode = crate::config::ResponseMode::Enforce,
-            _ => {}
-        }
-        config
-    }
-
-    /// What the daemon is told instead of this answer.
-    fn tells(self, request: &Request, answer: Answer) -> Answer {
-        let path = request.path.as_str();
-        let told = |body: String| Answer {
-            body,
-            ..answer.clone()
-        };
-        match self {
-            Self::HidesMoves if path.ends_with("/os-migrations") => told(r#"{"migrations": []}"#.to_owned()),
-            Self::HidesMoves if path.contains("/servers/") => {
-                told(answer.body.replace(r#""rebuilding""#, "null"))
-            }
-            Self::ForgesDown if path.ends_with("/os-services") && request.query.contains("host=") => told(
-                answer
-                    .body
-                    .replace(r#""forced_down":false"#, r#""forced_down":true"#),
-            ),
-            Self::FeignsHosts if path.ends_with("/os-services") && !request.query.contains("host=") => {
-                let body = answer
-                    .body
-                    .replace("disabled\",", "enabled\",")
-                    .replace(r#""down""#, r#""up""#);
-                told(body.replace(r#""forced_down":true"#, r#""forced_down":false"#))
-            }
-            Self::HostsLie if path.ends_with("/Systems/1") => {
-                told(answer.body.replace(r#""On""#, r#""Off""#))
-            }
-            Self::HostsLie if path.ends_with("/os-services") => {
-                let mut body: serde_json::Value = serde_json::from_str(&answer.body).unwrap_or_default();
-                for service in body["services"].as_array_mut().into_iter().flatten() {
-                    service["updated_at"] = "2026-11-21T06:00:00.000000".into();
-                }
-                told(body.to_string())
-            }
-            _ => answer,
         }
     }
 }
@@ -251,7 +201,7 @@ fn smaller(list: List, mut found: Broken) -> (List, Broken) {
 
 /// The lists go deep enough to mean something.
 fn goes_deep(counts: Counts) {
-    if counts.lists < 80 {
+    if counts.lists < 50 {
         return;
     }
     let share = |part: usize, percent: usize| part * 100 >= counts.lists * percent;
@@ -267,6 +217,14 @@ fn goes_deep(counts: Counts) {
         "too few ends: {counts:?}"
     );
     assert!(share(counts.late, 5), "too few requests arrive late: {counts:?}");
+    assert!(
+        share(counts.repairs, 10) && share(counts.released, 3),
+        "too little is put back or given back: {counts:?}"
+    );
+    assert!(
+        share(counts.pauses, 10) && share(counts.groups, 5) && share(counts.silences, 2),
+        "too few pauses, groups and silences: {counts:?}"
+    );
 }
 
 #[test]

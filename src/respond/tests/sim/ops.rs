@@ -62,7 +62,29 @@ pub(super) enum Op {
     /// The guest's next evacuation ends so.
     Ends(u8, End),
     /// Somebody pauses the guest.
-    Pause(u8),
+    PauseGuest(u8),
+    /// Somebody moves the guest to this host, by whatever way nova does not tell.
+    MoveTo(u8, u8),
+    /// The daemon holds a round of each host.
+    Rounds(u8),
+    /// The policy that is in force is changed: older verdicts count no more.
+    Policy,
+    /// A person has the host, or (`None`) the whole cloud, left alone for so many seconds.
+    Pause(Option<u8>, u16),
+    /// A person ends the pauses of the host, or those of the whole cloud.
+    Resume(Option<u8>),
+    /// A person ends the host's case, if it waits for one.
+    Dismiss(u8),
+    /// A person lets the n-th held group go on.
+    ApproveGroup(u8),
+    /// A person ends the n-th held group.
+    DismissGroup(u8),
+    /// A person asks for the host back, or lets its release go on. `true`: another one has to agree.
+    Release(u8, bool),
+    /// A person says of the n-th thing that the host knew that it is replaced, or (`true`) that it need not be.
+    Settle(u8, u8, bool),
+    /// Another person agrees that the host is given back; `false`: the same one does.
+    Agree(u8, bool),
 }
 
 /// How a request goes wrong.
@@ -147,8 +169,128 @@ fn op() -> impl Strategy<Value = Op> {
         3 => (host(), any::<bool>(), select(vec![Mood::Honest, Mood::Lies, Mood::Stuck, Mood::Refuses, Mood::Broken]))
             .prop_map(|(host, second, mood)| Op::Bmc(host, second, mood)),
         2 => (0u8..8, select(vec![End::Failed, End::Slow, End::Refused])).prop_map(|(guest, end)| Op::Ends(guest, end)),
-        1 => (0u8..8).prop_map(Op::Pause),
+        1 => (0u8..8).prop_map(Op::PauseGuest),
+        1 => (0u8..8, host()).prop_map(|(guest, host)| Op::MoveTo(guest, host)),
+        2 => daemon().prop_map(Op::Rounds),
+        3 => people(),
     ]
+}
+
+/// What a person does.
+fn people() -> impl Strategy<Value = Op> {
+    let host = || 0u8..6;
+    let whom = || prop_oneof![3 => host().prop_map(Some), 1 => Just(None)];
+    prop_oneof![
+        1 => Just(Op::Policy),
+        3 => (whom(), 5u16..900).prop_map(|(whom, seconds)| Op::Pause(whom, seconds)),
+        2 => whom().prop_map(Op::Resume),
+        1 => host().prop_map(Op::Dismiss),
+        2 => (0u8..3).prop_map(Op::ApproveGroup),
+        1 => (0u8..3).prop_map(Op::DismissGroup),
+        3 => (host(), any::<bool>()).prop_map(|(host, second)| Op::Release(host, second)),
+        2 => (host(), 0u8..3, any::<bool>()).prop_map(|(host, item, waive)| Op::Settle(host, item, waive)),
+        1 => (host(), any::<bool>()).prop_map(|(host, other)| Op::Agree(host, other)),
+    ]
+}
+
+/// What happens one after the other, with anything else between: it leads to where chance alone seldom does.
+fn story() -> impl Strategy<Value = Vec<Op>> {
+    let through = [Op::Tick(60), Op::Tick(90)];
+    let meddling = select(vec![
+        Op::Enable(0),
+        Op::ForceUp(0),
+        Op::Leave(0),
+        Op::PowerOn(0),
+        Op::MoveTo(0, 0),
+        Op::Monitor(0),
+    ]);
+    let meddled = vec(meddling, 1..4).prop_map(move |meddling| {
+        let mut all = through.to_vec();
+        for one in meddling {
+            all.extend([one, Op::Tick(80)]);
+        }
+        all
+    });
+    let last = select(vec![
+        Op::Clean(0),
+        Op::Root(0, 1),
+        Op::Policy,
+        Op::Silence(0),
+        Op::Round(0, 0),
+        Op::Pause(Some(0), 300),
+    ]);
+    let released =
+        (any::<bool>(), any::<bool>(), last, 1u16..60).prop_map(move |(clean, second, last, early)| {
+            let mut all = through.to_vec();
+            all.extend(clean.then_some(Op::Clean(0)));
+            all.extend((0..3).map(|item| Op::Settle(0, item, item == 1)));
+            all.extend([
+                Op::Release(0, second),
+                Op::Agree(0, true),
+                Op::Tick(early),
+                last,
+                Op::Clean(0),
+            ]);
+            all.extend([
+                Op::Release(0, second),
+                Op::Tick(90),
+                Op::Release(0, second),
+                Op::Tick(200),
+            ]);
+            all
+        });
+    let alike = (2u8..4, any::<bool>(), any::<bool>()).prop_map(|(hosts, held, approved)| {
+        let mut all: Vec<Op> = (0..=hosts).map(|host| Op::Root(host, 0)).collect();
+        all.extend([Op::Rounds(0), Op::Tick(20)]);
+        all.extend(held.then_some(Op::Rounds(0)));
+        all.push(if approved {
+            Op::ApproveGroup(0)
+        } else {
+            Op::DismissGroup(0)
+        });
+        all.push(Op::Tick(90));
+        all
+    });
+    let silent = (1u8..3, any::<bool>()).prop_map(|(host, speaks)| {
+        let mut all = vec![Op::Rounds(0), Op::Silence(host)];
+        all.extend([
+            Op::Round(0, host),
+            Op::Tick(60),
+            Op::Round(0, host),
+            Op::Tick(70),
+            Op::Round(0, host),
+        ]);
+        all.extend([
+            Op::Tick(20),
+            if speaks {
+                Op::Clean(host)
+            } else {
+                Op::Root(host, 1)
+            },
+        ]);
+        all.extend([Op::Round(0, host), Op::Tick(60)]);
+        all
+    });
+    prop_oneof![
+        3 => Just(Vec::new()),
+        2 => meddled,
+        4 => released,
+        2 => alike,
+        2 => silent,
+    ]
+}
+
+/// The story in its order, with the rest before, between and after.
+fn told(story: Vec<Op>, noise: Vec<Op>, gaps: Vec<u8>) -> Vec<Op> {
+    let mut rest = noise.into_iter();
+    let mut all = Vec::new();
+    for (op, gap) in story.into_iter().zip(gaps.into_iter().cycle()) {
+        all.push(op);
+        // Mostly nothing between, so that most stories come to their end.
+        all.extend(rest.by_ref().take(usize::from(gap.saturating_sub(4))));
+    }
+    all.extend(rest);
+    all
 }
 
 fn shape() -> impl Strategy<Value = Shape> {
@@ -172,10 +314,11 @@ fn shape() -> impl Strategy<Value = Shape> {
 
 /// Lists of about sixty.
 pub(super) fn lists() -> impl Strategy<Value = List> {
-    (shape(), any::<bool>(), 0u8..20, vec(op(), 40..80)).prop_map(|(shape, by_masakari, observe, mut ops)| {
+    let ops = (story(), vec(op(), 30..60), vec(0u8..8, 16));
+    (shape(), any::<bool>(), 0u8..20, ops).prop_map(|(shape, by_masakari, observe, (story, noise, gaps))| {
         // Most lists begin with a host that is condemned, so that there is something to go wrong.
-        let begin = [Op::Root(0, 0), Op::Round(0, 0)];
-        ops.splice(0..0, begin);
+        let mut ops = vec![Op::Root(0, 0), Op::Round(0, 0)];
+        ops.extend(told(story, noise, gaps));
         List {
             by_masakari: by_masakari && shape.masakari,
             shape,

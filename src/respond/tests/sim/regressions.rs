@@ -1,1 +1,98 @@
 //! Lists that once broke a rule, as the simulation printed them.
+
+use super::mutants::Mutant;
+use super::ops::{Cut, How, List, Op};
+use super::run;
+use crate::respond::tests::cloud::Shape;
+
+/// The list breaks no rule any more.
+#[track_caller]
+fn holds(list: &List) {
+    let (ended, counts) = run(list, Mutant::None);
+    assert_eq!(ended, Ok(()), "{counts:?}");
+}
+
+fn shape(hosts: u8, guests: Vec<u8>) -> Shape {
+    Shape {
+        hosts,
+        guests,
+        group: Vec::new(),
+        local: Vec::new(),
+        masakari: false,
+        second_bmc: false,
+    }
+}
+
+/// A case that a person held while its fence was under way no longer counted, and a third host was switched off.
+#[test]
+fn a_case_that_is_held_in_its_fence_counts_against_the_limit() {
+    holds(&List {
+        shape: shape(4, Vec::new()),
+        by_masakari: false,
+        observe: false,
+        ops: vec![
+            Op::Root(0, 0),
+            Op::Round(0, 0),
+            Op::Tick(6),
+            Op::Hold(4),
+            Op::Start(1),
+            Op::Root(1, 1),
+            Op::Root(3, 0),
+            Op::Round(1, 5),
+            Op::Round(1, 3),
+        ],
+    });
+}
+
+fn list(hosts: u8, guests: Vec<u8>, ops: Vec<Op>) -> List {
+    List {
+        shape: shape(hosts, guests),
+        by_masakari: false,
+        observe: false,
+        ops,
+    }
+}
+
+/// The host of a case that was open and had not disabled it yet counted as one that stays.
+#[test]
+fn what_another_case_is_about_to_disable_does_not_stay() {
+    holds(&list(
+        2,
+        Vec::new(),
+        vec![
+            Op::Root(0, 0),
+            Op::Root(1, 1),
+            Op::Fault(1, true, How::Status(429)),
+            Op::Round(0, 0),
+            Op::Tick(2),
+            Op::Round(0, 1),
+            Op::Tick(3),
+        ],
+    ));
+}
+
+/// Whoever looks after quarantined hosts did so without a pause as long as there was one, and a release whose quarantine
+/// somebody was at was taken and let go without a pause.
+#[test]
+fn a_host_that_is_kept_out_is_looked_at_once_in_each_interval() {
+    let mut ops = vec![Op::Root(0, 0), Op::Round(0, 0), Op::Tick(60), Op::Tick(60)];
+    ops.extend([Op::Tick(300), Op::Tick(300)]);
+    let (ended, counts) = run(&list(3, Vec::new(), ops), Mutant::None);
+    assert_eq!(ended, Ok(()));
+    assert!(counts.requests < 400, "{counts:?}");
+}
+
+/// The daemon that looked at the host was killed, and its lease lasts.
+#[test]
+fn a_release_waits_for_whoever_looks_at_its_host() {
+    let mut ops = vec![Op::Root(0, 0), Op::Round(0, 0), Op::Tick(60)];
+    ops.extend((0..3).map(|item| Op::Settle(0, item, false)));
+    ops.extend([
+        Op::Crash(0, 2, Cut::BeforeRequest),
+        Op::Tick(60),
+        Op::Release(0, false),
+        Op::Start(0),
+    ]);
+    ops.extend([Op::Clean(0), Op::Tick(90), Op::Tick(60)]);
+    holds(&list(3, Vec::new(), ops));
+}

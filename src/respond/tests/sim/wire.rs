@@ -8,6 +8,8 @@ use reqwest::StatusCode;
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 use tokio::sync::oneshot;
 
+use super::rounds::Judged;
+use crate::ids::HostName;
 use crate::respond::tests::cloud::{Answer, Request};
 use crate::transport::model::{Coming, Network};
 use crate::transport::{Answered, Lost};
@@ -25,6 +27,8 @@ pub(super) enum What {
     Request(Request, oneshot::Sender<Result<Answered, Lost>>),
     /// A connection to an agent.
     Connect(String, oneshot::Sender<io::Result<()>>),
+    /// A release asks what a host is.
+    Attest(HostName, oneshot::Sender<Judged>),
 }
 
 #[derive(Default)]
@@ -49,6 +53,13 @@ impl Wire {
     /// The next one in the order of sending.
     pub(super) fn next(&self) -> Option<Flight> {
         self.state.lock().unwrap().1.pop_front()
+    }
+
+    /// Asks what a host is; `None`: the daemon is gone.
+    pub(super) async fn judge(&self, host: &HostName) -> Option<Judged> {
+        let (reply, answer) = oneshot::channel();
+        self.send(What::Attest(host.clone(), reply));
+        answer.await.ok()
     }
 
     fn send(&self, what: What) {

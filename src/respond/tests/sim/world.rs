@@ -1,41 +1,33 @@
 //! The simulation itself: two daemons on one store, the model of the cloud, and what happens to them in which order.
 
 use std::io;
-use std::sync::Arc;
+use std::sync::atomic::AtomicU8;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use lazaret_attest::verdict::Verdict;
 use tokio::runtime::{Builder, Runtime};
 
+use super::Counts;
 use super::daemon::Daemon;
+use super::mutants::Mutant;
 use super::ops::{Cut, How, List, Op};
+use super::rounds::{Nature, Verifier};
 use super::rules::{self, Book, Broken};
 use super::wire::{Flight, What, Wire, answered, lost};
-use super::{Counts, Mutant};
 use crate::clock::{Clock as _, ManualClock, Timestamp};
-use crate::config::{Recovery, Response, ResponseMode};
-use crate::ids::{HostName, RoundId, Sha256Digest};
-use crate::respond::decide::Decision;
-use crate::respond::journal::json;
-use crate::respond::tests::cloud::{Answer, Cloud, Mood, Request, name};
-use crate::respond::tests::{T0, finding, response};
+use crate::config::{Recovery, Response, ResponseMode, Silence};
+use crate::ids::Sha256Digest;
+use crate::respond::tests::cloud::{Answer, Cloud, Request, name};
+use crate::respond::tests::{T0, response};
 use crate::store::cut;
-use crate::store::{Case, CaseFilter, CaseState, Json, LeaseKind, NewHost, Purpose, Recording, Round, Store};
+use crate::store::{Case, CaseFilter, LeaseKind, NewHost, Store};
 use crate::transport::model;
 
 /// Requests within one op; more is a loop without a pause.
 const RUNAWAY: usize = 20_000;
 
-/// What a host is, by its own TPM.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Nature {
-    Clean,
-    Rooted(u8),
-    Silent,
-}
-
 pub(super) struct Sim {
-    daemons: [Option<Daemon>; 2],
+    pub(super) daemons: [Option<Daemon>; 2],
     // After the daemons, which use it.
     desk: Runtime,
     pub(super) store: Store,
@@ -43,19 +35,23 @@ pub(super) struct Sim {
     pub(super) list: List,
     pub(super) config: Response,
     pub(super) cloud: Cloud,
-    wire: Arc<Wire>,
-    clocks: [Arc<ManualClock>; 2],
+    pub(super) wire: Arc<Wire>,
+    pub(super) clocks: [Arc<ManualClock>; 2],
     processes: usize,
-    faults: Vec<(u8, bool, How)>,
-    cuts: [Option<(u8, Cut)>; 2],
-    stalls: [Option<u8>; 2],
+    pub(super) faults: Vec<(u8, bool, How)>,
+    pub(super) cuts: [Option<(u8, Cut)>; 2],
+    pub(super) stalls: [Option<u8>; 2],
     /// Requests that arrive later.
     late: Vec<(u64, Request, usize)>,
-    natures: Vec<Nature>,
-    rounds: u64,
+    pub(super) natures: Vec<Nature>,
+    pub(super) rounds: u64,
+    /// What people and their doings are told apart by.
+    pub(super) numbers: u32,
+    /// Which policy is in force.
+    pub(super) policy: Arc<AtomicU8>,
     /// Which process sent what is looked at.
     pub(super) running: usize,
-    requests_of_this_op: usize,
+    pub(super) requests_of_this_op: usize,
     pub(super) book: Book,
     pub(super) counts: Counts,
     pub(super) mutant: Mutant,
@@ -87,9 +83,9 @@ impl Sim {
         configure: impl FnOnce(&mut Response),
     ) -> Self {
         let desk = Builder::new_current_thread().enable_time().build().unwrap();
-        let mut store = desk
-            .block_on(Store::open(&directory.path().join("lazaret.db")))
-            .unwrap();
+        let path = directory.path().join("lazaret.db");
+        std::fs::write(&path, migrated()).unwrap();
+        let mut store = desk.block_on(Store::open(&path)).unwrap();
         store.one_after_the_other();
         let mut config = Response {
             mode: if list.observe {
@@ -106,6 +102,13 @@ impl Sim {
             step_attempts: 5,
             masakari_deadline: Duration::from_secs(180),
             evacuation_deadline: Duration::from_secs(240),
+            holddown_interval: Duration::from_secs(60),
+            boot_deadline: Duration::from_secs(120),
+            silence: Some(Silence {
+                unschedule_after: Duration::from_secs(120),
+                rounds: 3,
+                share: 0.5,
+            }),
             ..response()
         };
         configure(&mut config);
@@ -129,6 +132,8 @@ impl Sim {
             late: Vec::new(),
             natures: vec![Nature::Clean; usize::from(list.shape.hosts)],
             rounds: 0,
+            numbers: 0,
+            policy: Arc::default(),
             running: 0,
             requests_of_this_op: 0,
             book: Book::default(),
@@ -152,7 +157,13 @@ impl Sim {
             self.apply(op)?;
             if matches!(
                 op,
-                Op::Tick(_) | Op::Round(..) | Op::Start(_) | Op::Wake(_) | Op::Approve(_)
+                Op::Tick(_)
+                    | Op::Round(..)
+                    | Op::Rounds(_)
+                    | Op::Start(_)
+                    | Op::Wake(_)
+                    | Op::Approve(_)
+                    | Op::Release(..)
             ) {
                 rules::after(self)?;
             }
@@ -205,14 +216,29 @@ impl Sim {
         self.ask(self.store.enrol(&new, "sim", false, now)).unwrap();
     }
 
-    fn start(&mut self, daemon: usize) {
+    pub(super) fn start(&mut self, daemon: usize) {
         if self.daemons[daemon].is_some() {
             return;
         }
         self.processes += 1;
         let config = self.mutant.config(&self.config);
         let clock = Arc::clone(&self.clocks[daemon]);
-        let it = Daemon::start(self.processes, &self.store, &self.list.shape, &config, clock);
+        let verifier = Verifier {
+            wire: Arc::clone(&self.wire),
+            store: self.store.clone(),
+            clock: Arc::clone(&clock),
+            policy: Arc::clone(&self.policy),
+            owner: format!("verifier/{}", self.processes),
+        };
+        let it = Daemon::start(
+            self.processes,
+            &self.store,
+            &self.list.shape,
+            &config,
+            clock,
+            Arc::new(verifier),
+            self.mutant != Mutant::NobodyLooksAgain,
+        );
         self.daemons[daemon] = Some(it);
         self.cuts[daemon] = None;
         self.stalls[daemon] = None;
@@ -240,7 +266,7 @@ impl Sim {
     }
 
     /// Lets a daemon go on until it waits for time.
-    fn settle(&mut self, daemon: usize) -> Result<(), Broken> {
+    pub(super) fn settle(&mut self, daemon: usize) -> Result<(), Broken> {
         loop {
             let Some(it) = self.daemons[daemon].as_ref().filter(|it| !it.stalled) else {
                 return Ok(());
@@ -268,7 +294,12 @@ impl Sim {
     }
 
     fn deliver(&mut self, daemon: usize, flight: Flight) -> Result<(), Broken> {
-        let (request, reply) = match flight.what {
+        let (mut request, reply) = match flight.what {
+            What::Attest(host, reply) => {
+                self.trace.push(format!("attest {host}"));
+                let _ = reply.send(self.attest(&host));
+                return Ok(());
+            }
             What::Connect(host, reply) => {
                 let answers = self.cloud.agent(&host, flight.by) && self.mutant != Mutant::HostsLie;
                 let outcome = if answers {
@@ -298,7 +329,18 @@ impl Sim {
         ));
         if request.acts() {
             self.counts.acts += 1;
+            if self.mutant == Mutant::OthersTakeOver {
+                self.take_over();
+            }
             rules::sent(self, &request)?;
+            if self.mutant == Mutant::TwoAtOnce {
+                self.running += 1000;
+                rules::sent(self, &request)?;
+                self.running -= 1000;
+            }
+            if self.mutant == Mutant::DownOnly && request.body.contains("forced_down") {
+                request.body = r#"{"forced_down": true}"#.to_owned();
+            }
         }
         let how = self.fault(&request);
         let cut = self.crash_now(daemon);
@@ -351,6 +393,16 @@ impl Sim {
         self.truth()
     }
 
+    /// Somebody else takes every case, just when something is sent.
+    fn take_over(&self) {
+        for case in self.cases() {
+            let later = self.wall(0).plus(Duration::from_secs(61));
+            let kind = LeaseKind::Case(case.id);
+            let taken = self.store.lease(kind, "another", later, Duration::from_secs(60));
+            self.ask(taken).unwrap();
+        }
+    }
+
     /// How this request goes wrong, if it does.
     fn fault(&mut self, request: &Request) -> Option<How> {
         let mut how = None;
@@ -390,6 +442,11 @@ impl Sim {
         while left > 0 {
             let by = Duration::from_secs(left.min(quantum));
             left -= by.as_secs();
+            if self.mutant == Mutant::Ghosts {
+                for guest in self.cloud.guests.iter_mut().filter(|guest| guest.host == 0) {
+                    guest.runs_on.insert(0);
+                }
+            }
             self.cloud.advance(by);
             let now = self.cloud.now;
             let (due, later) = std::mem::take(&mut self.late)
@@ -409,6 +466,7 @@ impl Sim {
                     it.advance(by);
                 }
             }
+            self.lulls_end(|lull| lull.until <= now);
             for daemon in 0..2 {
                 self.settle(daemon)?;
             }
@@ -416,253 +474,23 @@ impl Sim {
         Ok(())
     }
 
-    pub(super) fn apply(&mut self, op: Op) -> Result<(), Broken> {
-        let hosts = self.list.shape.hosts;
-        let guests = self.cloud.guests.len();
-        match op {
-            Op::Tick(seconds) => return self.tick(u64::from(seconds), 1 + u64::from(seconds >= 30)),
-            Op::Root(host, cause) => self.natures[usize::from(host % hosts)] = Nature::Rooted(cause),
-            Op::Clean(host) => self.natures[usize::from(host % hosts)] = Nature::Clean,
-            Op::Silence(host) => self.natures[usize::from(host % hosts)] = Nature::Silent,
-            Op::Round(daemon, host) => {
-                self.round(usize::from(daemon), host % hosts);
-                return self.settle(usize::from(daemon));
-            }
-            Op::Fault(nth, acts, how) => self.faults.push((nth.max(1), acts, how)),
-            Op::Crash(daemon, nth, cut) => self.cuts[usize::from(daemon)] = Some((nth.max(1), cut)),
-            Op::Start(daemon) => {
-                if self.daemons[usize::from(daemon)].is_none() {
-                    self.counts.starts += 1;
-                }
-                self.start(usize::from(daemon));
-                return self.settle(usize::from(daemon));
-            }
-            Op::Stall(daemon, nth) => self.stalls[usize::from(daemon)] = Some(nth.max(1)),
-            Op::Wake(daemon) => return self.wake(usize::from(daemon)),
-            Op::Jump(daemon, by) => {
-                let clock = &self.clocks[usize::from(daemon)];
-                let apart = Duration::from_secs(u64::from(by.unsigned_abs()));
-                clock.set(if by < 0 {
-                    clock.now().minus(apart)
-                } else {
-                    clock.now().plus(apart)
-                });
-                self.book.jumped = true;
-            }
-            Op::Approve(host) => self.person(host % hosts, true),
-            Op::Hold(host) => self.person(host % hosts, false),
-            Op::Enable(host) => {
-                self.touch(host);
-                let it = self.cloud.host(host);
-                (it.enabled, it.reason) = (true, None);
-            }
-            Op::ForceUp(host) => {
-                self.touch(host);
-                let it = self.cloud.host(host);
-                (it.enabled, it.reason, it.forced_down) = (true, None, false);
-            }
-            Op::Leave(host) => {
-                self.touch(host);
-                for (_, members) in self.cloud.aggregates.values_mut() {
-                    members.remove(&(host % hosts));
-                }
-            }
-            Op::PowerOn(host) => {
-                self.touch(host);
-                self.cloud.power_on(host % hosts, false);
-            }
-            Op::Hang(host, seconds) => {
-                // A host that hides from nova and from us is told by an honest BMC, and the other way round.
-                if self
-                    .cloud
-                    .host(host)
-                    .bmcs
-                    .iter()
-                    .all(|bmc| bmc.mood != Mood::Lies)
-                {
-                    self.cloud.shrank_at = Some(self.cloud.now + u64::from(seconds) * 1000);
-                    self.cloud.hang(host % hosts, u64::from(seconds));
-                }
-            }
-            Op::Monitor(host) => {
-                self.touch(host);
-                self.cloud.monitor_notices(host % hosts);
-            }
-            Op::Bmc(host, second, mood) => {
-                let now = self.cloud.now;
-                let it = self.cloud.host(host);
-                let hangs = it.on && !it.runs(now);
-                let index = usize::from(second) % it.bmcs.len();
-                if mood != Mood::Lies || !hangs {
-                    it.bmcs[index].mood = mood;
-                }
-            }
-            Op::Ends(guest, end) if guests > 0 => {
-                self.cloud.guests[usize::from(guest) % guests].ends.push(end)
-            }
-            Op::Pause(guest) if guests > 0 => {
-                let it = &mut self.cloud.guests[usize::from(guest) % guests];
-                if it.vm_state == "active" && !it.task {
-                    it.vm_state = "paused";
-                }
-            }
-            Op::Ends(..) | Op::Pause(_) => {}
-        }
-        for daemon in 0..2 {
-            self.settle(daemon)?;
-        }
-        Ok(())
-    }
-
-    fn touch(&mut self, host: u8) {
-        let host = host % self.list.shape.hosts;
-        self.book.touched.insert(host, self.cloud.now);
-    }
-
-    fn wake(&mut self, daemon: usize) -> Result<(), Broken> {
-        if let Some(it) = &mut self.daemons[daemon]
-            && it.stalled
-        {
-            it.stalled = false;
-            self.wire.runs(it.process);
-            it.advance(Duration::ZERO);
-        }
-        self.settle(daemon)
-    }
-
-    fn person(&mut self, host: u8, lets_go_on: bool) {
-        let Some(case) = self.ask(self.store.unclosed_case(&name(host))).unwrap() else {
-            return;
-        };
-        let now = self.wall(0);
-        if lets_go_on {
-            self.counts.approvals += 1;
-            self.ask(self.store.approve(&case.id, "anna", now)).unwrap();
-        } else {
-            self.ask(self.store.hold(&case.id, "anna", "wait", now)).unwrap();
-        }
-    }
-
-    /// One round, and a second one where the first condemns.
-    fn round(&mut self, daemon: usize, host: u8) {
-        let Some(it) = self.daemons[daemon].as_ref().filter(|it| !it.stalled) else {
-            return;
-        };
-        let mut nature = self.natures[usize::from(host)];
-        if !self.cloud.hosts[usize::from(host)].runs(self.cloud.now) {
-            nature = Nature::Silent;
-        }
-        let verdict = match (nature, self.mutant) {
-            (Nature::Clean, _) => Verdict::Affirming,
-            (Nature::Rooted(_), _) | (Nature::Silent, Mutant::Slander) => Verdict::Contraindicated,
-            (Nature::Silent, _) => Verdict::Indeterminate,
-        };
-        let cause = match nature {
-            Nature::Rooted(cause) => format!("{cause:02x}"),
-            _ => "ff".to_owned(),
-        };
-        let number = self.rounds;
-        self.rounds += 2;
-        let rooted = matches!(nature, Nature::Rooted(_));
-        for number in [number, number + 1] {
-            self.book.rounds.insert(round_id(number), rooted);
-        }
-        let (respond, store) = (Arc::clone(&it.respond), self.store.clone());
-        let (clock, owner) = (Arc::clone(&it.clock), format!("rounds/{}", it.process));
-        let host = name(host);
-        it.begin(async move {
-            let kind = LeaseKind::Host(host.clone());
-            let taken = store
-                .lease(kind, &owner, clock.now(), Duration::from_secs(60))
-                .await;
-            let Ok(Some(lease)) = taken else { return };
-            let first = recording(&host, number, verdict, &cause, clock.now());
-            let decided = Box::pin(respond.on_round(&lease, first)).await;
-            if let Ok(Decision::Confirm) = decided {
-                tokio::time::sleep(Duration::from_secs(1)).await;
-                let second = recording(&host, number + 1, verdict, &cause, clock.now());
-                let _ = Box::pin(respond.on_round(&lease, second)).await;
-            }
-            let _ = store.release(lease).await;
-        });
-    }
-
-    /// Faults end, and a day goes by, or less where everything has come to its end before.
-    fn finish(&mut self) -> Result<(), Broken> {
-        self.faults.clear();
-        (self.cuts, self.stalls) = ([None; 2], [None; 2]);
-        for host in &mut self.cloud.hosts {
-            for bmc in &mut host.bmcs {
-                bmc.mood = Mood::Honest;
-            }
-        }
-        for daemon in 0..2 {
-            self.requests_of_this_op = 0;
-            // Two daemons whose clocks are further apart than a lease lasts take each other's cases for ever.
-            self.clocks[daemon].set(Timestamp::from_millis(T0).plus(Duration::from_millis(self.cloud.now)));
-            self.wake(daemon)?;
-        }
-        if self.daemons.iter().all(Option::is_none) {
-            self.start(0);
-        }
-        if self.mutant == Mutant::NeverDrives {
-            self.daemons = [None, None];
-        }
-        let mut left: u64 = 86_400;
-        loop {
-            self.requests_of_this_op = 0;
-            // Fast at first, when most comes to its end; no slower than leases are renewed.
-            let (seconds, quantum) = match left {
-                86_000.. => (40, 2),
-                85_000.. => (200, 5),
-                _ => (1000, 20),
-            };
-            self.tick(seconds, quantum)?;
-            rules::after(self)?;
-            left = left.saturating_sub(seconds);
-            if left == 0 || self.cases().iter().all(|case| case.state != CaseState::Open) {
-                break;
-            }
-        }
-        rules::at_the_end(self)
-    }
-
-    /// Whether a daemon is alive, and not stalled.
+    /// Whether anything is to be touched.
     pub(super) fn enforces(&self) -> bool {
         self.config.mode == ResponseMode::Enforce
     }
 }
 
-fn round_id(number: u64) -> RoundId {
-    let mut bytes = [0; 16];
-    bytes[8..].copy_from_slice(&number.to_be_bytes());
-    RoundId::new(bytes)
-}
-
-fn recording(host: &HostName, number: u64, verdict: Verdict, cause: &str, now: Timestamp) -> Recording {
-    let findings = match verdict {
-        Verdict::Contraindicated => vec![finding(cause)],
-        _ => Vec::new(),
-    };
-    Recording {
-        round: Round {
-            id: round_id(number),
-            host: host.clone(),
-            purpose: Purpose::Scheduled,
-            confirms: None,
-            started_at: now,
-            finished_at: now,
-            verdict,
-            findings: json(&findings),
-            claims: Json::empty(),
-            timings: Json::empty(),
-            evidence: None,
-            policy: None,
-        },
-        history: None,
-        answered: verdict != Verdict::Indeterminate,
-        next_due: None,
-        case: None,
-        notifications: Vec::new(),
-    }
+/// An empty database with all its tables, made once.
+fn migrated() -> &'static [u8] {
+    static FILE: OnceLock<Vec<u8>> = OnceLock::new();
+    FILE.get_or_init(|| {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("lazaret.db");
+        let desk = Builder::new_current_thread().enable_time().build().unwrap();
+        desk.block_on(async {
+            let store = Store::open(&path).await.unwrap();
+            store.close().await;
+        });
+        std::fs::read(&path).unwrap()
+    })
 }
