@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::task::JoinSet;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::ResponseMode;
@@ -80,8 +81,39 @@ impl Respond {
     pub(super) async fn due(&self) -> Result<Vec<CaseId>, StoreError> {
         match self.config.mode {
             ResponseMode::Observe => Ok(Vec::new()),
-            ResponseMode::Enforce => self.store.cases_due(self.clock.now(), AT_ONCE).await,
+            ResponseMode::Enforce => {
+                let now = self.clock.now();
+                let due = self.store.cases_due(now).await?;
+                let free = due.into_iter().filter(|due| {
+                    let kind = LeaseKind::Case(due.id.clone());
+                    self.leases
+                        .may_take(&kind, due.lease.as_ref(), now, Instant::now())
+                });
+                Ok(free.map(|due| due.id).collect())
+            }
         }
+    }
+
+    /// Takes the lease of a case, unless somebody alive holds it.
+    pub(super) async fn take(&self, case: &CaseId) -> Result<Option<Lease>, StoreError> {
+        let kind = LeaseKind::Case(case.clone());
+        let standing = self.store.standing(&kind).await?;
+        let now = self.clock.now();
+        if !self
+            .leases
+            .may_take(&kind, standing.as_ref(), now, Instant::now())
+        {
+            return Ok(None);
+        }
+        let duration = self.config.lease_duration;
+        let taken = self
+            .store
+            .take_over(kind.clone(), standing.as_ref(), &self.owner, now, duration)
+            .await?;
+        if let Some(lease) = &taken {
+            self.leases.taken(&kind, lease.epoch, Instant::now());
+        }
+        Ok(taken)
     }
 
     /// Says which cases rest because of the mode: they look unfinished to whoever lists them.
@@ -108,17 +140,7 @@ impl Respond {
 
     /// Drives one case as far as it goes, if nobody else does.
     async fn drive_one(&self, cloud: &Cloud, id: &CaseId, stop: &CancellationToken) {
-        let duration = self.config.lease_duration;
-        let taken = self
-            .store
-            .lease(
-                LeaseKind::Case(id.clone()),
-                &self.owner,
-                self.clock.now(),
-                duration,
-            )
-            .await;
-        let lease = match taken {
+        let lease = match self.take(id).await {
             Ok(Some(lease)) => lease,
             Ok(None) => return,
             Err(error) => {
@@ -160,12 +182,7 @@ impl Respond {
         let Some(quarantine) = parent else {
             return work.await;
         };
-        let (kind, now) = (LeaseKind::Case(quarantine), self.clock.now());
-        let taken = self
-            .store
-            .lease(kind, &self.owner, now, self.config.lease_duration)
-            .await?;
-        match taken {
+        match self.take(&quarantine).await? {
             Some(other) => self.holding(other, Box::pin(work)).await,
             // Somebody looks at the host just now, or died as it did: not before the next look is it asked again.
             None => {

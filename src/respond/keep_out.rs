@@ -17,7 +17,7 @@ use crate::clock::Timestamp;
 use crate::config::ResponseMode;
 use crate::ids::{CaseId, CaseKind, HostName};
 use crate::openstack::Cloud;
-use crate::store::{Case, CaseState, Json, Lease, LeaseKind, Outcome, StepState, StoreError};
+use crate::store::{Case, CaseState, Json, Lease, Outcome, StepState, StoreError};
 
 use super::Respond;
 use super::holddown::{self, Expect, Past, ROOM};
@@ -112,9 +112,7 @@ impl Respond {
         beat: Beat,
         stop: &CancellationToken,
     ) -> Result<Beat, StoreError> {
-        let kind = LeaseKind::Case(id.clone());
-        let (now, duration) = (self.clock.now(), self.config.lease_duration);
-        let Some(lease) = self.store.lease(kind, &self.owner, now, duration).await? else {
+        let Some(lease) = self.take(id).await? else {
             return Ok(beat);
         };
         let (writing, mut after) = (lease.clone(), beat);
@@ -212,11 +210,10 @@ impl Respond {
         if last.verdict != Verdict::Contraindicated || last.at < at {
             return Ok(GivingBack::Waits(steps));
         }
-        let kind = LeaseKind::Case(release.id.clone());
-        let (now, duration) = (self.clock.now(), self.config.lease_duration);
-        let Some(lease) = self.store.lease(kind, &self.owner, now, duration).await? else {
+        let Some(lease) = self.take(&release.id).await? else {
             return Ok(GivingBack::ItsTurn);
         };
+        let now = self.clock.now();
         let refused = Outcome {
             reason: format!(
                 "refused: {} is Contraindicated in round {}, after it was booted; it is held down as before",

@@ -8,6 +8,7 @@ pub mod decide;
 pub mod guard;
 pub mod holddown;
 mod inventory;
+mod lease_watch;
 pub mod orphans;
 pub mod plan;
 pub mod release;
@@ -77,6 +78,8 @@ pub struct Respond {
     started_at: Timestamp,
     /// Names this process in leases.
     owner: String,
+    /// What was seen of the leases of others.
+    leases: lease_watch::LeaseWatch,
     /// Proves the tags that keep instances where they are; without it none counts.
     keep: Option<KeepKey>,
     /// Wakes the driver when a case was opened here.
@@ -113,6 +116,7 @@ impl Respond {
             config,
             fencing,
             started: tokio::time::Instant::now(),
+            leases: lease_watch::LeaseWatch::new(tokio::time::Instant::now()),
             started_at: clock.now(),
             clock,
             attester: None,

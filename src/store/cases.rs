@@ -7,12 +7,12 @@ use serde_json::json;
 
 use super::columns::Columns;
 use super::connection::{Attempt, Write, statement};
-use super::leases::in_force;
+use super::leases::{in_force, standing_of};
 use super::outbox::queue;
 use super::steps::put_instance;
 use super::{
-    CaseInstance, JournalEntry, Json, LONGEST_LEASE, Lease, LeaseKind, NewNotification, Phase, Store,
-    StoreError, journal, sql,
+    CaseInstance, JournalEntry, Json, Lease, LeaseKind, NewNotification, Phase, Standing, Store, StoreError,
+    journal, sql,
 };
 use crate::clock::Timestamp;
 use crate::config::ResponseMode;
@@ -132,6 +132,15 @@ pub struct Outcome {
     pub detail: Json,
 }
 
+/// A case that is due, and how its lease stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CaseDue {
+    /// The case.
+    pub id: CaseId,
+    /// Its lease, where it ever had one.
+    pub lease: Option<Standing>,
+}
+
 /// Which cases are listed.
 #[derive(Debug, Clone, Default)]
 pub struct CaseFilter {
@@ -206,17 +215,18 @@ impl Store {
             .await
     }
 
-    /// Open cases that may be driven now and that nobody holds, oldest first. A clock that was put back puts none to
-    /// sleep for as long as it jumped.
-    pub async fn cases_due(&self, now: Timestamp, limit: u32) -> Result<Vec<CaseId>, StoreError> {
+    /// Open cases that are due, oldest first, each with how its lease stands. A clock that was put back puts none to sleep
+    /// for as long as it jumped.
+    pub async fn cases_due(&self, now: Timestamp) -> Result<Vec<CaseDue>, StoreError> {
         let query = statement(sql::CASES_DUE)
             .bind(now.as_millis())
-            .bind(now.plus(LONGEST_REST).as_millis())
-            .bind(now.as_millis())
-            .bind(now.plus(LONGEST_LEASE).as_millis())
-            .bind(i64::from(limit));
+            .bind(now.plus(LONGEST_REST).as_millis());
         self.list(Attempt::new("listing", "cases that are due"), query, |row| {
-            row.read("id")
+            let leased = row.raw::<Option<i64>>("epoch")?.is_some();
+            Ok(CaseDue {
+                id: row.read("id")?,
+                lease: leased.then(|| standing_of(row)).transpose()?,
+            })
         })
         .await
     }

@@ -34,6 +34,19 @@ pub struct Lease {
     pub until: Timestamp,
 }
 
+/// How a lease stands in the database.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Standing {
+    /// Counts the takings.
+    pub epoch: i64,
+    /// Counts takings and renewals: while it changes, whoever holds the lease is alive.
+    pub beats: i64,
+    /// Until when it is held, by the clock of whoever holds it; `None`: it was given back.
+    pub until: Option<Timestamp>,
+    /// For how long it was taken or renewed last.
+    pub lasts: Duration,
+}
+
 impl LeaseKind {
     /// The kind and the id, as the database has them.
     fn columns(&self) -> (&'static str, String) {
@@ -52,7 +65,53 @@ impl fmt::Display for LeaseKind {
 }
 
 impl Store {
-    /// Takes a lease; `None` while somebody holds it. Of many who try at once, one gets it.
+    /// How a lease stands; `None` when nobody ever took it.
+    pub async fn standing(&self, kind: &LeaseKind) -> Result<Option<Standing>, StoreError> {
+        let (what, id) = kind.columns();
+        let query = statement(sql::LEASE).bind(what).bind(id);
+        self.one(Attempt::new("reading the lease of", kind), query, standing_of)
+            .await
+    }
+
+    /// Takes a lease that stands as it was seen, whoever holds it; `None` when it stands otherwise by now. Of many who
+    /// try at once, one gets it. Whether it may be taken is for who has watched it to say.
+    pub async fn take_over(
+        &self,
+        kind: LeaseKind,
+        seen: Option<&Standing>,
+        owner: &str,
+        now: Timestamp,
+        duration: Duration,
+    ) -> Result<Option<Lease>, StoreError> {
+        let Some(seen) = seen else {
+            return self.lease(kind, owner, now, duration).await;
+        };
+        let (what, id) = kind.columns();
+        let duration = duration.min(LONGEST_LEASE);
+        let until = now.plus(duration);
+        let mut write = self.write(Attempt::new("leasing", &kind)).await?;
+        let take = statement(sql::LEASE_TAKE_OVER)
+            .bind(owner.to_owned())
+            .bind(until.as_millis())
+            .bind(millis(duration))
+            .bind(what)
+            .bind(id)
+            .bind(seen.epoch)
+            .bind(seen.beats);
+        if write.run(take).await? == 0 {
+            write.give_up().await?;
+            return Ok(None);
+        }
+        write.commit().await?;
+        Ok(Some(Lease {
+            kind,
+            owner: owner.to_owned(),
+            epoch: seen.epoch + 1,
+            until,
+        }))
+    }
+
+    /// Takes a lease; `None` while somebody holds it, by the clocks. Of many who try at once, one gets it.
     pub async fn lease(
         &self,
         kind: LeaseKind,
@@ -62,10 +121,12 @@ impl Store {
     ) -> Result<Option<Lease>, StoreError> {
         let (what, id) = kind.columns();
         let until = now.plus(duration.min(LONGEST_LEASE));
+        let lasts = millis(duration.min(LONGEST_LEASE));
         let mut write = self.write(Attempt::new("leasing", &kind)).await?;
         let take = statement(sql::LEASE_TAKE)
             .bind(owner.to_owned())
             .bind(until.as_millis())
+            .bind(lasts)
             .bind(what)
             .bind(id.clone())
             .bind(now.as_millis())
@@ -89,7 +150,8 @@ impl Store {
                     .bind(what)
                     .bind(id)
                     .bind(owner.to_owned())
-                    .bind(until.as_millis());
+                    .bind(until.as_millis())
+                    .bind(lasts);
                 write.run(insert).await?;
                 1
             }
@@ -114,7 +176,10 @@ impl Store {
         let mut write = self
             .write(Attempt::new("renewing the lease of", &lease.kind))
             .await?;
-        let renew = of_lease(statement(sql::LEASE_RENEW).bind(until.as_millis()), lease);
+        let renew = statement(sql::LEASE_RENEW)
+            .bind(until.as_millis())
+            .bind(millis(duration.min(LONGEST_LEASE)));
+        let renew = of_lease(renew, lease);
         if write.run(renew).await? == 0 {
             return Err(write.attempt.lease_lost(lease.epoch));
         }
@@ -164,6 +229,26 @@ pub(super) async fn held_until(write: &mut Write, lease: &Lease) -> Result<Times
         attempt: &write.attempt,
     }
     .at("held_until")
+}
+
+/// How the lease stands that a row is of.
+pub(super) fn standing_of(row: &Columns<'_>) -> Result<Standing, StoreError> {
+    let until = Some(row.int("held_until")?).filter(|until| *until > 0);
+    let lasts = u64::try_from(row.int("lasts")?).unwrap_or_default();
+    Ok(Standing {
+        epoch: row.int("epoch")?,
+        beats: row.int("beats")?,
+        until: until.map(Timestamp::from_millis),
+        // From before this was written down.
+        lasts: match Duration::from_millis(lasts).min(LONGEST_LEASE) {
+            Duration::ZERO => LONGEST_LEASE,
+            lasts => lasts,
+        },
+    })
+}
+
+fn millis(duration: Duration) -> i64 {
+    i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
 }
 
 fn of_lease(query: Statement, lease: &Lease) -> Statement {

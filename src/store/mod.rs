@@ -28,7 +28,7 @@ pub mod sql;
 mod steps;
 
 pub use audit::{AuditEntry, AuditRecord, Chain};
-pub use cases::{Case, CaseFilter, CaseState, LONGEST_REST, NewCase, Outcome};
+pub use cases::{Case, CaseDue, CaseFilter, CaseState, LONGEST_REST, NewCase, Outcome};
 pub use challenges::{NewChallenge, Offered};
 pub use deliveries::{Delivery, DeliveryState, Failure};
 pub use error::{EnrolError, RecordError, SpendError, StoreError};
@@ -36,7 +36,7 @@ pub use groups::HeldGroup;
 pub use hosts::{Enrolment, Host, LastResult, NewHost};
 pub use journal::{JournalEntry, Phase};
 pub use json::Json;
-pub use leases::{LONGEST_LEASE, Lease, LeaseKind};
+pub use leases::{LONGEST_LEASE, Lease, LeaseKind, Standing};
 pub use orphans::{Adoption, Orphan, Sighting};
 pub use outbox::{NewNotification, Notification, Quiet};
 pub use pauses::Pause;

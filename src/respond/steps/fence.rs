@@ -4,6 +4,8 @@ use std::collections::BTreeSet;
 use std::sync::{Arc, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use tokio::time::Instant;
+
 use crate::clock::Timestamp;
 use crate::fence::{AgentPort, AgentSignal as _, Error as PowerError, Fenced, Method, Power};
 use crate::respond::HostFence;
@@ -27,7 +29,12 @@ pub(in crate::respond) struct Seen {
     heartbeat: Timestamp,
     /// How many such times there were after the proof.
     writes: u32,
+    /// When the power was last read as off.
+    off_at: Instant,
 }
+
+/// The power is read this many paces apart at most, however often somebody asks whether the host is still off.
+const READ_EVERY: u32 = 2;
 
 /// Every write to the service's row moves the time that nova shows as its heartbeat: our own force-down, Masakari's
 /// disable, our reason put back. A host that lives moves it every few seconds and soon has more.
@@ -41,6 +48,7 @@ impl Seen {
             fenced,
             heartbeat,
             writes: 0,
+            off_at: Instant::now(),
         }
     }
 }
@@ -54,12 +62,49 @@ pub(super) async fn proof(context: &Context<'_>) -> Result<Arc<Fenced>, Trouble>
     }
 }
 
-/// Ends the step when the host has come back since it was seen off: what is not asked for yet is not asked for. The
+/// Ends the step when the host has come back since it was seen off, by nova's word or its BMC's: what is not asked for yet is not asked for. The
 /// next attempt powers it off again, and sees it.
 pub(super) async fn still_off(context: &Context<'_>, fenced: &Fenced) -> Result<(), Trouble> {
-    match reports_again(context, fenced).await? {
+    if let Some(why) = reports_again(context, fenced).await? {
+        return Err(ended(Outcome::Again { after: None, why }));
+    }
+    match powered_on_again(context, fenced).await? {
         None => Ok(()),
         Some(why) => Err(ended(Outcome::Again { after: None, why })),
+    }
+}
+
+/// Whether the power is no longer read as off: a host that boots has no heartbeat for a while. Its proof is void then, and
+/// people are told. What cannot be read is not off either, but no reason to switch anything.
+async fn powered_on_again(context: &Context<'_>, fenced: &Fenced) -> Result<Option<String>, Trouble> {
+    let every = context.respond.pace.saturating_mul(READ_EVERY);
+    if locked(context)
+        .as_ref()
+        .is_some_and(|seen| seen.off_at.elapsed() < every)
+    {
+        return Ok(None);
+    }
+    let host = fenced.host();
+    match power_now(context).await {
+        PowerNow::Off => {
+            if let Some(seen) = locked(context).as_mut() {
+                seen.off_at = Instant::now();
+            }
+            Ok(None)
+        }
+        PowerNow::NotKnown(why) => Ok(Some(format!(
+            "the power of {host} cannot be read now, and nothing more is evacuated until it can: {why}"
+        ))),
+        PowerNow::Not(word) => {
+            *locked(context) = None;
+            let words = format!(
+                "{host} was seen off, and somebody has powered it on since: {word}; it is powered off again before anything \
+                 more is evacuated"
+            );
+            context.tell(Kind::TamperingSuspected, words.clone()).await?;
+            context.note(Step::Fence, &Entry::says(words.clone())).await?;
+            Ok(Some(words))
+        }
     }
 }
 

@@ -1,6 +1,7 @@
 //! Evacuation by nova, one request for each instance: never a second one while the first is under way.
 
 use std::collections::{HashMap, HashSet};
+use std::time::Duration;
 
 use tokio::time::Instant;
 
@@ -26,6 +27,13 @@ const TRIES: usize = 2;
 
 /// An instance that could not even be asked for this often is left to a person.
 const REFUSALS: u32 = 5;
+
+/// An instance whose evacuation failed is left alone for this many paces before the next try: its destination may be
+/// restarting, and takes its time. The others go on meanwhile.
+const PACES_AFTER_FAILURE: u32 = 30;
+
+/// After a refusal, which is as a rule a task that ends soon: this many, twice as many after the next, and so on.
+const PACES_AFTER_REFUSAL: u32 = 1;
 
 /// Evacuates every instance that is planned to be and still here. What it knows of earlier attempts it reads
 /// from nova and from the journal, so it can be cut off anywhere.
@@ -87,6 +95,10 @@ struct Run {
     /// Until when an instance is not asked for: the answer to a request is not known, so that it may still reach
     /// nova, which would run a second one beside it.
     doubt: HashMap<InstanceId, Instant>,
+    /// Until when an instance is left alone before it is tried again.
+    rests: HashMap<InstanceId, Instant>,
+    /// How many failures of an instance were seen in this run.
+    failed: HashMap<InstanceId, usize>,
     /// Which instances have to be evacuated one after another.
     groups: Groups,
 }
@@ -120,6 +132,8 @@ impl Run {
             old: view.failures(),
             refused: HashMap::new(),
             doubt,
+            rests: HashMap::new(),
+            failed: HashMap::new(),
             groups: Groups::default(),
         })
     }
@@ -128,15 +142,20 @@ impl Run {
 /// Leaves to a person what has failed often enough.
 async fn give_up(
     context: &Context<'_>,
-    run: &Run,
+    run: &mut Run,
     view: &View,
     recorded: &mut [CaseInstance],
 ) -> Result<(), Trouble> {
     let mut failed = Vec::new();
     for instance in recorded.iter().filter(|known| known.state == WAITING) {
+        let failures = view.failed(instance.id, &run.old);
+        if run.failed.insert(instance.id, failures).unwrap_or_default() < failures {
+            let rest = context.respond.pace.saturating_mul(PACES_AFTER_FAILURE);
+            run.rests.insert(instance.id, Instant::now() + rest);
+        }
         let detail = match run.refused.get(&instance.id) {
             Some((times, words)) if *times >= REFUSALS => Some(words.clone()),
-            _ if view.failed(instance.id, &run.old) >= TRIES => instance.detail.clone(),
+            _ if failures >= TRIES => instance.detail.clone(),
             _ => continue,
         };
         failed.push(CaseInstance {
@@ -177,7 +196,7 @@ async fn ask(
         if free == 0 {
             break;
         }
-        if moving.contains(&id) {
+        if moving.contains(&id) || run.rests.get(&id).is_some_and(|until| now < *until) {
             continue;
         }
         let groups = run.groups.of(id);
@@ -198,7 +217,11 @@ async fn ask(
             Ok(Evacuation::Elsewhere(_) | Evacuation::Gone) => continue,
             Ok(Evacuation::NotNow(server)) if server.task_state.is_some() => {
                 let task = server.task_state.unwrap_or_default();
-                run.refuse(id, format!("nova is busy with it: task_state {task}"));
+                run.refuse(
+                    id,
+                    format!("nova is busy with it: task_state {task}"),
+                    context.respond.pace,
+                );
                 continue;
             }
             Ok(Evacuation::NotNow(server)) => (
@@ -224,7 +247,7 @@ async fn ask(
                     free -= 1;
                     busy.extend(groups);
                 }
-                run.refuse(id, error.to_string());
+                run.refuse(id, error.to_string(), context.respond.pace);
                 continue;
             }
         };
@@ -240,10 +263,12 @@ async fn ask(
 }
 
 impl Run {
-    fn refuse(&mut self, id: InstanceId, words: String) {
+    fn refuse(&mut self, id: InstanceId, words: String, pace: Duration) {
         let refused = self.refused.entry(id).or_default();
+        let paces = PACES_AFTER_REFUSAL << refused.0.min(REFUSALS);
         refused.0 += 1;
         refused.1 = words;
+        self.rests.insert(id, Instant::now() + pace.saturating_mul(paces));
     }
 }
 
@@ -319,6 +344,8 @@ mod tests {
             old: HashSet::new(),
             refused: HashMap::new(),
             doubt: HashMap::new(),
+            rests: HashMap::new(),
+            failed: HashMap::new(),
             groups: Groups::default(),
         };
         let fenced = Fenced::for_tests(host());
@@ -330,6 +357,7 @@ mod tests {
         assert_eq!(server.count("POST /v2.1/servers"), 1);
         // Without a sign of it for long enough, it is asked for again.
         run.doubt.values_mut().for_each(|until| *until = Instant::now());
+        run.rests.clear();
         ask(&context, &fenced, &mut run, Arrival::AsItWas, &mut recorded)
             .await
             .unwrap();

@@ -5,7 +5,9 @@ mod caution;
 mod cautious_brake;
 mod cautious_pause;
 mod cautious_silence;
+mod clocks;
 mod cloud;
+mod comes_back;
 mod course;
 mod faults;
 mod giving_back;
@@ -19,7 +21,6 @@ mod orphans;
 mod release;
 mod release_again;
 mod secrets;
-mod told;
 mod world;
 
 use std::collections::BTreeMap;

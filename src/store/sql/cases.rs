@@ -16,17 +16,15 @@ statements! {
     CASE = concat!("SELECT ", case_columns!(), " FROM cases WHERE id = ?");
     CASES = concat!("SELECT ", case_columns!(), " FROM cases ORDER BY opened_at DESC, id");
     CASES_OF_HOST = concat!("SELECT ", case_columns!(), " FROM cases WHERE host = ? ORDER BY opened_at DESC, id");
-    CASE_LAST_QUARANTINE =
-        "SELECT id FROM cases WHERE host = ? AND kind = 'quarantine' ORDER BY opened_at DESC, id LIMIT 1";
     CASES_UNCLOSED = concat!(
         "SELECT ", case_columns!(), " FROM cases WHERE unclosed_host IS NOT NULL ORDER BY opened_at DESC, id"
     );
     CASE_UNCLOSED = concat!("SELECT ", case_columns!(), " FROM cases WHERE unclosed_host = ?");
     CASES_SINCE = concat!("SELECT ", case_columns!(), " FROM cases WHERE opened_at >= ? ORDER BY opened_at DESC, id");
     CASES_DUE =
-        "SELECT c.id FROM cases c LEFT JOIN leases l ON l.kind = 'case' AND l.id = c.id \
-         WHERE c.state = 'open' AND (c.not_before <= ? OR c.not_before > ?) \
-         AND (l.held_until IS NULL OR l.held_until <= ? OR l.held_until > ?) ORDER BY c.opened_at, c.id LIMIT ?";
+        "SELECT c.id, l.epoch, l.held_until, l.lasts, l.beats \
+         FROM cases c LEFT JOIN leases l ON l.kind = 'case' AND l.id = c.id \
+         WHERE c.state = 'open' AND (c.not_before <= ? OR c.not_before > ?) ORDER BY c.opened_at, c.id";
     CASE_POSTPONE = "UPDATE cases SET not_before = ? WHERE id = ?";
     CASE_STOP = "UPDATE cases SET state = ?, reason = ? WHERE id = ? AND state = 'open'";
     CASE_CLOSE =

@@ -112,6 +112,38 @@ async fn a_lease_from_a_clock_that_was_ahead_blocks_nobody_for_long() {
     assert_eq!(lease.until, NOW.plus(MINUTE).plus(LONGEST_LEASE));
 }
 
+/// Each taking and each renewal is counted, and a lease is taken over only as it was seen.
+#[tokio::test]
+async fn a_lease_is_taken_over_as_it_was_seen_or_not_at_all() {
+    let scratch = Scratch::new();
+    let store = scratch.open().await;
+    assert_eq!(store.standing(&kind()).await.unwrap(), None);
+    let mut first = store.lease(kind(), "a", NOW, MINUTE).await.unwrap().unwrap();
+    let seen = store.standing(&kind()).await.unwrap().unwrap();
+    assert_eq!(
+        (seen.epoch, seen.beats, seen.until, seen.lasts),
+        (1, 1, Some(first.until), MINUTE)
+    );
+    // Also when the clock says the same: it was set back in between.
+    store.renew(&mut first, NOW, MINUTE).await.unwrap();
+    let take = |seen, owner| {
+        let store = store.clone();
+        async move {
+            store
+                .take_over(kind(), Some(&seen), owner, NOW, MINUTE)
+                .await
+                .unwrap()
+        }
+    };
+    assert_eq!(take(seen, "b").await, None, "it was renewed since");
+    let seen = store.standing(&kind()).await.unwrap().unwrap();
+    let (one, other) = tokio::join!(take(seen, "b"), take(seen, "c"));
+    let won: Vec<_> = [one, other].into_iter().flatten().collect();
+    assert_eq!(won.iter().map(|lease| lease.epoch).collect::<Vec<_>>(), [2]);
+    let lost = store.renew(&mut first, NOW, MINUTE).await.unwrap_err();
+    assert!(matches!(lost, StoreError::LeaseLost { epoch: 1, .. }), "{lost}");
+}
+
 #[tokio::test]
 async fn every_write_of_a_lost_lease_is_refused_and_leaves_nothing() {
     let scratch = Scratch::new();

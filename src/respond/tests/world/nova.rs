@@ -7,7 +7,7 @@ use crate::openstack::scripted::{Answer, answer};
 
 impl State {
     pub(super) fn list_services(&mut self, query: &str) -> Answer {
-        if !self.off {
+        if !self.off && !self.booting {
             self.heartbeat += 1;
         }
         let rows: Vec<Value> = self
