@@ -18,6 +18,7 @@ use super::journal::Entry;
 use super::notify::{Event, Kind};
 use super::saga::{self, Move, Settled, Step};
 use super::steps::{self, Context, Seen};
+use super::words::for_a_person;
 
 /// A case that rests longer is let go, and taken again when it is due: other cases have its place meanwhile.
 const LONG_PAUSE: Duration = Duration::from_secs(60);
@@ -99,7 +100,8 @@ impl Respond {
         store.begin_step(lease, name, &doing, self.clock.now()).await?;
         let journal = store.journal_of(&case.id).await?;
         let context = Context::new(self, cloud, case, &journal, lease, proof, step);
-        let ended = within(steps::deadline(step, self), steps::ensure(step, &context)).await;
+        let limit = steps::deadline(step, self, &case.host);
+        let ended = within(limit, steps::ensure(step, &context)).await;
         // Whatever the step made of it: without leave to act, or without a journal, nothing more is done or written.
         if let Some(error) = context.leave.trouble() {
             return Err(error);
@@ -109,7 +111,10 @@ impl Respond {
             Some(Err(trouble)) => trouble.outcome()?,
             None => saga::Outcome::Again {
                 after: None,
-                why: "it took longer than response.step_deadline_s".to_owned(),
+                why: format!(
+                    "an attempt took longer than the {} s that the step has",
+                    limit.as_secs()
+                ),
             },
         };
         let attempt = self.attempt(&case.id, name).await?;
@@ -170,6 +175,7 @@ impl Respond {
 
     /// Stops the case for a person.
     async fn stop(&self, case: &Case, lease: &Lease, reason: String, kind: Kind) -> Result<(), StoreError> {
+        let reason = for_a_person(case.kind, &case.id, &case.host, reason);
         let now = self.clock.now();
         let (mut events, mut known) = (Vec::new(), case.clone());
         if let Some(case) = self.store.case(&case.id).await? {
@@ -226,9 +232,6 @@ impl Respond {
     }
 }
 
-pub(super) async fn within<T>(limit: Option<Duration>, work: impl Future<Output = T>) -> Option<T> {
-    match limit {
-        Some(limit) => tokio::time::timeout(limit, work).await.ok(),
-        None => Some(work.await),
-    }
+pub(super) async fn within<T>(limit: Duration, work: impl Future<Output = T>) -> Option<T> {
+    tokio::time::timeout(limit, work).await.ok()
 }

@@ -87,6 +87,11 @@ impl Fencing {
         &self.off
     }
 
+    /// How long it is looked whether a host is off.
+    pub(super) fn seen_off_within(&self) -> Duration {
+        self.seen.deadline
+    }
+
     /// Looks until every signal says that the host is off.
     pub(super) async fn observe(
         &self,

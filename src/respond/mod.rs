@@ -4,6 +4,7 @@
 //! round and all that follows from it in one transaction; the [`driver`] carries plans out and chooses nothing.
 
 mod caution;
+mod deadlines;
 pub mod decide;
 pub mod guard;
 pub mod holddown;

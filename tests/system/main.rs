@@ -15,7 +15,6 @@ mod cases_drift;
 mod cases_evacuate;
 mod cases_fence;
 mod cases_people;
-mod cases_watch;
 mod crash;
 mod enrolment;
 mod plan;

@@ -40,27 +40,15 @@ impl Look<'_> {
                 Turn::Leave { tell: Some(why) } => {
                     let who = self.who(drift).await;
                     let words = format!("{drift}; {who}; {why}");
-                    self.write(
-                        Word::Left,
-                        &drift.key(),
-                        words.clone(),
-                        Some((drift, &who)),
-                        Some(words),
-                    )
-                    .await?;
+                    self.write(Word::Left, &drift.key(), words.clone(), Some(&who), Some(words))
+                        .await?;
                 }
                 Turn::PutBack { tell } => {
                     if tell && drift.is_certain() {
                         let who = self.who(drift).await;
                         let words = format!("{drift}; {who}; it is being put back");
-                        self.write(
-                            Word::Found,
-                            &drift.key(),
-                            words.clone(),
-                            Some((drift, &who)),
-                            Some(words),
-                        )
-                        .await?;
+                        self.write(Word::Found, &drift.key(), words.clone(), Some(&who), Some(words))
+                            .await?;
                     }
                     back.push(drift);
                 }
@@ -149,8 +137,11 @@ impl Look<'_> {
     /// By a quarantine's own functions; the inner error says why it is not put back.
     async fn repair(&self, repair: Repair) -> Result<Result<String, String>, StoreError> {
         let (context, respond) = (&self.context, self.context.respond);
-        let limit = Some(respond.config.step_deadline);
-        let step = |step| within(steps::deadline(step, respond), steps::ensure(step, context));
+        let limit = respond.config.step_deadline;
+        let step = |step| {
+            let limit = steps::deadline(step, respond, &context.case.host);
+            within(limit, steps::ensure(step, context))
+        };
         let done = |words: &str| saga::Outcome::Done(Entry::says(words));
         let ended = match repair {
             Repair::Disable => Box::pin(step(Step::Disable)).await,
@@ -189,7 +180,11 @@ impl Look<'_> {
         let outcome = match ended {
             Some(Ok(outcome)) => outcome,
             Some(Err(trouble)) => trouble.outcome()?,
-            None => return Ok(Err("it took longer than response.step_deadline_s".to_owned())),
+            None => {
+                return Ok(Err(
+                    "it took longer than it may; docs/configuration.md has the deadlines".to_owned(),
+                ));
+            }
         };
         Ok(match outcome {
             saga::Outcome::Done(entry) => Ok(entry.says),
@@ -206,7 +201,7 @@ impl Look<'_> {
         word: Word,
         key: &str,
         words: String,
-        news: Option<(&Drift, &str)>,
+        who: Option<&str>,
         tell: Option<String>,
     ) -> Result<(), StoreError> {
         let (context, now) = (&self.context, self.context.now());
@@ -224,7 +219,7 @@ impl Look<'_> {
             event
         });
         let queued: Vec<_> = event.iter().map(Event::queued).collect();
-        let entry = word.entry(key, words.as_str(), news).json();
+        let entry = word.entry(key, words.as_str(), who).json();
         context
             .respond
             .store

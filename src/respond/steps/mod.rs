@@ -23,11 +23,12 @@ use std::sync::Mutex;
 use std::time::Duration;
 
 use crate::clock::Timestamp;
-use crate::ids::CaseKind;
+use crate::ids::{CaseKind, HostName};
 use crate::openstack::{Cloud, ComputeService, Error, Next};
 use crate::store::{Case, CaseInstance, JournalEntry, Lease, Phase, StoreError};
 
 use super::Respond;
+use super::deadlines::Parts;
 use super::journal::Entry;
 use super::leave::Leave;
 use super::notify::{Event, Kind};
@@ -36,7 +37,6 @@ use super::saga::{self, Step};
 pub(super) use confirm::{strays, take_strays_out};
 pub(super) use fence::{Seen, agent_answers, power_now, power_of};
 pub(super) use keep_off::{again as keep_off_again, let_go};
-pub(crate) use masakari::SAYS as MASAKARI_SAYS;
 pub(super) use masakari::{begun_by as maintenance_is_ours, pause as pause_masakari};
 pub(super) use watch::{FAILED, HELD, WAITING};
 
@@ -101,7 +101,7 @@ pub(super) async fn ensure(step: Step, context: &Context<'_>) -> Result<Outcome,
     }
     let Some(plan) = super::journal::plan_of(context.case, context.journal) else {
         return Ok(Outcome::Stuck(format!(
-            "case {} has no plan that this version can read",
+            "case {} has no plan that this version can read; a newer lazaret may have opened it: let that one carry it out",
             context.case.id
         )));
     };
@@ -131,31 +131,24 @@ pub(super) async fn ensure(step: Step, context: &Context<'_>) -> Result<Outcome,
     }
 }
 
-/// How long a step may take from outside; its own limits are shorter.
-pub(super) fn deadline(step: Step, respond: &Respond) -> Option<Duration> {
-    let config = &respond.config;
-    match step {
-        Step::Plan
-        | Step::Announce
-        | Step::Disable
-        | Step::Enable
-        | Step::Isolate
-        | Step::Confirm
-        | Step::Close => Some(config.step_deadline),
-        // Other hosts are waited for first.
-        Step::Brake => Some(config.step_deadline.saturating_add(config.brake_wait)),
-        Step::Rotate | Step::Agree | Step::Keys => Some(config.step_deadline),
-        // Each may have the host judged once more, which has its own deadline.
-        Step::Raise | Step::Leave | Step::Restore | Step::Unpause | Step::Admit | Step::Trust => {
-            Some(config.step_deadline.saturating_mul(3))
-        }
-        // Bounded by the fence's own times, and within by the time for a boot.
-        Step::Boot | Step::Attest | Step::Settle => None,
-        // Both are bounded by the fence's own times, one method after the other.
-        Step::Fence | Step::ForceDown => None,
-        // Bounded within by each of the two deadlines; a proof may have to be observed first.
-        Step::Evacuate => None,
-    }
+/// How long one attempt at a step of this host may take; its own limits are shorter.
+pub(super) fn deadline(step: Step, respond: &Respond, host: &HostName) -> Duration {
+    let (config, fencing) = (&respond.config, &respond.fencing);
+    let methods = u32::try_from(fencing.names(host).len()).unwrap_or(u32::MAX);
+    let parts = Parts {
+        step: config.step_deadline,
+        brake_wait: config.brake_wait,
+        masakari: config.masakari_deadline,
+        evacuation: config.evacuation_deadline,
+        boot: config.boot_deadline,
+        power: fencing
+            .off()
+            .deadline
+            .saturating_mul(2)
+            .saturating_mul(methods.max(1)),
+        seen_off: fencing.seen_off_within(),
+    };
+    parts.of(step)
 }
 
 pub(super) use close::outcome as closing;
@@ -199,7 +192,8 @@ impl<'a> Context<'a> {
         match self.cloud.compute_service(&self.case.host).await? {
             Some(service) => Ok(service),
             None => Err(Trouble::Ended(Box::new(Outcome::Stuck(format!(
-                "nova has no compute service on {} any more; was it deleted?",
+                "nova has no compute service on {} any more; was it deleted? It comes back when nova-compute starts there; a \
+                 host that is gone for good needs no quarantine",
                 self.case.host
             ))))),
         }
