@@ -79,20 +79,6 @@ pub fn owner() -> String {
     )
 }
 
-/// Who gives this command, for the audit trail.
-pub fn who() -> String {
-    let named = ["SUDO_USER", "USER", "LOGNAME"]
-        .iter()
-        .find_map(|key| std::env::var(key).ok());
-    format!(
-        "cli:{}",
-        named
-            .as_deref()
-            .filter(|name| !name.is_empty())
-            .unwrap_or("unknown")
-    )
-}
-
 impl From<ConfigError> for Trouble {
     fn from(cause: ConfigError) -> Self {
         Self::new(Exit::Config, cause)

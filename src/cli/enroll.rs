@@ -12,7 +12,9 @@ use url::Url;
 use super::{
     context,
     exit::{Exit, Trouble},
-    out, wiring,
+    out,
+    who::who,
+    wiring,
 };
 use crate::{
     ids::{HostName, Sha256Digest},
@@ -141,7 +143,7 @@ impl Enroll {
         };
         rounds
             .store
-            .enrol(&pinned, &context::who(), self.accept_new_key, now)
+            .enrol(&pinned, &who(), self.accept_new_key, now)
             .await?;
         let config = &rounds.config.schedule;
         if let Some(due) = schedule::next_due(&config.cron, config.jitter, host, now) {

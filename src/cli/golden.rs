@@ -15,6 +15,7 @@ use super::{
     exit::{Exit, Trouble},
     golden_add::GoldenAdd,
     out,
+    who::who,
 };
 use crate::{
     ids::HostName,
@@ -273,7 +274,7 @@ async fn asked<T>(
         .store
         .audit(
             &crate::store::AuditEntry {
-                who: context::who(),
+                who: who(),
                 what: "capture golden values".to_owned(),
                 subject: format!("host {name}"),
                 outcome: "done".to_owned(),

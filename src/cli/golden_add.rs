@@ -9,6 +9,7 @@ use super::{
     context,
     exit::{Exit, Trouble},
     out, quarantine,
+    who::who,
 };
 use crate::{
     clock::{Clock as _, SystemClock},
@@ -186,7 +187,7 @@ impl GoldenAdd {
         }
         out::create(&file, after.as_bytes(), true)?;
         let entry = AuditEntry {
-            who: context::who(),
+            who: who(),
             what: "add golden value".to_owned(),
             subject: format!("policy {}", self.policy.display()),
             outcome: format!("done: {cause}, from group {}", self.from_group),

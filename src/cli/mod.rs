@@ -7,6 +7,7 @@ mod cloud_start;
 pub mod context;
 mod keep_key;
 pub mod state;
+mod who;
 pub mod wiring;
 
 pub mod doctor;

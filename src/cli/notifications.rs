@@ -9,6 +9,7 @@ use super::{
     context,
     exit::{Exit, Trouble},
     out,
+    who::who,
 };
 use crate::{
     clock::{Clock as _, SystemClock, Timestamp},
@@ -164,9 +165,7 @@ impl Retry {
             ));
         }
         let (event, receiver) = (self.id.as_deref(), self.receiver.as_deref());
-        let revived = store
-            .retry(event, receiver, &context::who(), SystemClock.now())
-            .await?;
+        let revived = store.retry(event, receiver, &who(), SystemClock.now()).await?;
         if revived == 0
             && let Some(id) = event
         {

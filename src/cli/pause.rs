@@ -8,6 +8,7 @@ use super::{
     context,
     exit::{Exit, Trouble},
     out,
+    who::who,
 };
 use crate::{
     clock::{Clock as _, SystemClock, Timestamp},
@@ -26,7 +27,7 @@ pub struct PauseArgs {
     scope: Scope,
 
     /// Why, for whoever is on call.
-    #[arg(long, value_name = "TEXT")]
+    #[arg(long, value_name = "TEXT", value_parser = super::who::reason)]
     because: String,
 
     /// From when, such as 2026-11-21T22:00:00Z or 2h; without, from now.
@@ -159,7 +160,7 @@ impl PauseArgs {
             from,
             until,
             because: self.because,
-            by: context::who(),
+            by: who(),
             made_at: now,
             ended_at: None,
             ended_by: None,
@@ -188,7 +189,7 @@ impl ResumeArgs {
         let config = context::config(config)?;
         let store = context::store(&config).await?;
         let host = self.scope.host(&store).await?;
-        let (now, who) = (SystemClock.now(), context::who());
+        let (now, who) = (SystemClock.now(), who());
         let words = format!("{} is watched again, by {who}", name(host.as_ref()));
         let told = event(Kind::Resumed, host.as_ref(), words, now);
         let ended = store.resume(host.as_ref(), &who, &told.queued(), now).await?;

@@ -5,9 +5,9 @@ use std::sync::Arc;
 use super::responder;
 use crate::{
     cli::{
-        context,
         exit::{Exit, Trouble},
         out,
+        who::who,
     },
     config::Config,
     ids::HostName,
@@ -22,7 +22,7 @@ pub(super) async fn adopt(
     because: &str,
 ) -> Result<Exit, Trouble> {
     let respond = responder::of(config, store, host).await?;
-    let adopted = Box::pin(respond.adopt(host, &context::who(), because))
+    let adopted = Box::pin(respond.adopt(host, &who(), because))
         .await
         .map_err(trouble)?;
     let id = &adopted.case;

@@ -3,9 +3,9 @@
 use super::{no_case, state};
 use crate::{
     cli::{
-        context,
         exit::{Exit, Trouble},
         out,
+        who::who,
     },
     clock::{Clock as _, SystemClock},
     config::ResponseMode,
@@ -15,7 +15,7 @@ use crate::{
 
 pub(super) async fn approve(store: &Store, id: &CaseId, mode: ResponseMode) -> Result<Exit, Trouble> {
     let case = store.case(id).await?.ok_or_else(|| no_case(id))?;
-    if !store.approve(id, &context::who(), SystemClock.now()).await? {
+    if !store.approve(id, &who(), SystemClock.now()).await? {
         let (state, _) = state(&case.state);
         return Err(Trouble::say(
             Exit::Data,

@@ -6,6 +6,7 @@ use crate::{
         context,
         exit::{Exit, Trouble},
         out,
+        who::who,
     },
     clock::Clock as _,
     ids::CaseId,
@@ -43,7 +44,7 @@ pub(super) async fn one(store: &Store, id: &CaseId, because: &str) -> Result<(),
                 format_args!("case {id} is being worked on by a daemon just now"),
             )
         })?;
-    let who = context::who();
+    let who = who();
     let done: Vec<_> = store
         .steps(id)
         .await?

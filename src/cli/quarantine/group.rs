@@ -5,9 +5,9 @@ use serde::Serialize;
 use super::{dismiss, state};
 use crate::{
     cli::{
-        context,
         exit::{Exit, Trouble},
         out,
+        who::who,
     },
     clock::{Clock as _, SystemClock},
     config::ResponseMode,
@@ -122,7 +122,7 @@ pub(super) async fn approve(store: &Store, id: &GroupId, mode: ResponseMode) -> 
             .collect(),
     };
     let cases = store
-        .approve_group(id, &json(&[shown]), &context::who(), SystemClock.now())
+        .approve_group(id, &json(&[shown]), &who(), SystemClock.now())
         .await?;
     if cases.is_empty() {
         return Err(Trouble::say(
@@ -145,7 +145,7 @@ pub(super) async fn dismiss(store: &Store, id: &GroupId, because: &str) -> Resul
             dismiss::one(store, &case.id, because).await?;
         }
     }
-    let (who, now) = (context::who(), SystemClock.now());
+    let (who, now) = (who(), SystemClock.now());
     store.dismiss_group(id, because, &who, now).await?;
     out::print(&format!("{id}: dismissed\n"));
     Ok(Exit::Ok)

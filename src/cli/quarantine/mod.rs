@@ -73,7 +73,7 @@ enum Command {
         /// The case; or a group: every case in it that is held.
         case: Subject,
         /// Why, for the record.
-        #[arg(long, value_name = "TEXT")]
+        #[arg(long, value_name = "TEXT", value_parser = super::who::reason)]
         because: String,
     },
     /// Give a host back: what it knew is replaced, it boots, is judged Affirming, and only then taken back.
@@ -84,7 +84,7 @@ enum Command {
         /// The host.
         host: HostName,
         /// Why, for the record.
-        #[arg(long, value_name = "TEXT")]
+        #[arg(long, value_name = "TEXT", value_parser = super::who::reason)]
         because: String,
     },
     /// Write the evidence that condemned the host, as bundles for `verify-host --replay`.

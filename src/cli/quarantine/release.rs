@@ -12,6 +12,7 @@ use crate::{
         context,
         exit::{Exit, Trouble},
         out,
+        who::who,
     },
     clock::{Clock as _, SystemClock},
     config::{Config, ResponseMode},
@@ -52,7 +53,7 @@ enum Command {
         /// What, by its name in `--plan`.
         item: String,
         /// Why, for the record.
-        #[arg(long, value_name = "TEXT")]
+        #[arg(long, value_name = "TEXT", value_parser = crate::cli::who::reason)]
         because: String,
     },
     /// Agree to a release that another person asked for.
@@ -138,7 +139,7 @@ async fn planned(config: &Config, store: &Store, quarantine: &Case) -> Result<Re
         .into_iter()
         .map(|known| Item::new(&known.item, format!("{}: {}", known.what, known.from)))
         .collect();
-    let (who, now) = (context::who(), SystemClock.now());
+    let (who, now) = (who(), SystemClock.now());
     Ok(ReleasePlan::make(
         quarantine,
         &who,
@@ -186,9 +187,7 @@ async fn open(
 
 /// A release that waited for a person goes on because one asks again.
 async fn go_on(store: &Store, release: &Case) -> Result<CaseId, Trouble> {
-    store
-        .approve(&release.id, &context::who(), SystemClock.now())
-        .await?;
+    store.approve(&release.id, &who(), SystemClock.now()).await?;
     out::print(&format!(
         "{}: goes on; Ctrl-C leaves it to the daemon\n",
         release.id
@@ -272,7 +271,7 @@ async fn settle(
     let item = ReleaseItem {
         item: name.to_owned(),
         state,
-        by: context::who(),
+        by: who(),
         because: because.clone(),
         at: now,
     };
@@ -281,7 +280,7 @@ async fn settle(
         None => format!("{name} {}", state.as_str()),
     };
     let entry = AuditEntry {
-        who: context::who(),
+        who: who(),
         what: "release-item".to_owned(),
         subject: format!("host {}, case {}", plan.host, plan.quarantine),
         outcome,
@@ -319,7 +318,7 @@ async fn approve(store: &Store, plan: &ReleasePlan, release: Option<&Case>) -> R
             ),
         ));
     };
-    let who = context::who();
+    let who = who();
     if who == plan.asked_by {
         return Err(Trouble::say(
             Exit::NoPermission,
@@ -388,7 +387,7 @@ async fn show(store: &Store, plan: &ReleasePlan, release: Option<&Case>) -> Resu
 
 fn audit(what: &str, quarantine: &Case, outcome: String) -> AuditEntry {
     AuditEntry {
-        who: context::who(),
+        who: who(),
         what: what.to_owned(),
         subject: format!("host {}, case {}", quarantine.host, quarantine.id),
         outcome,

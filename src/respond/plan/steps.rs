@@ -46,10 +46,13 @@ pub(super) fn steps(
                 Step::Evacuate => match recovery {
                     Recovery::Masakari { .. } => {
                         format!(
-                            "have Masakari evacuate {moving} instances; what it leaves is evacuated by nova"
+                            "have Masakari evacuate {}; what it leaves is evacuated by nova",
+                            instances_of(moving)
                         )
                     }
-                    Recovery::Nova { .. } => format!("evacuate {moving} instances by nova, leave {held}"),
+                    Recovery::Nova { .. } => {
+                        format!("evacuate {} by nova, leave {held}", instances_of(moving))
+                    }
                 },
                 Step::Rotate
                 | Step::Agree
@@ -63,8 +66,15 @@ pub(super) fn steps(
                 | Step::Unpause
                 | Step::Admit
                 | Step::Trust => step.meaning().to_owned(),
-                Step::Confirm => format!("see {moving} instances on other hosts, by nova's word"),
+                Step::Confirm => format!("see {} on other hosts, by nova's word", instances_of(moving)),
             },
         })
         .collect()
+}
+
+fn instances_of(count: usize) -> String {
+    match count {
+        1 => "1 instance".to_owned(),
+        _ => format!("{count} instances"),
+    }
 }
