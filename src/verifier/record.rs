@@ -65,7 +65,12 @@ impl Rounds {
                 host: host.name().clone(),
                 source,
             })?;
-            let digest = self.store.put_evidence(&bytes, self.clock.now()).await?;
+            let put = self.store.put_evidence(&bytes, self.clock.now()).await;
+            let digest = put.map_err(|error| {
+                let error = RoundError::from(error);
+                lost(&judged, &error);
+                error
+            })?;
             judged.round.evidence = Some(digest);
         }
         let history = judged
@@ -144,6 +149,22 @@ impl Rounds {
             Verdict::Warning | Verdict::Indeterminate => !again,
         }
     }
+}
+
+/// Says a verdict that could not be recorded: nothing else has it.
+pub(super) fn lost(judged: &Judged, error: &RoundError) {
+    let (host, round, verdict) = (&judged.round.host, judged.round.id, judged.result.verdict);
+    let findings: Vec<_> = judged
+        .result
+        .findings
+        .iter()
+        .take(5)
+        .map(ToString::to_string)
+        .collect();
+    tracing::error!(
+        %host, %round, %verdict, %error, findings = findings.join("; "),
+        "judged, and it could not be recorded: it counts for nothing, and the host is challenged again"
+    );
 }
 
 impl From<RecordError> for RoundError {

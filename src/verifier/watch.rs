@@ -12,6 +12,7 @@ use tracing::{error, info, warn};
 
 use super::{
     lanes::Lanes,
+    record::lost,
     round::{Judged, RoundError, Rounds},
     schedule::{self, Turn},
 };
@@ -23,7 +24,7 @@ use crate::{
         decide::Decision,
         notify::{Event, Kind},
     },
-    store::{Host, Lease, Purpose, StoreError},
+    store::{Host, Lease, Purpose, Recording, StoreError},
 };
 
 /// How often the database is asked who is due; a host that a command made due is seen within this time.
@@ -203,12 +204,16 @@ async fn one(rounds: &Rounds, respond: &Respond, lanes: &Lanes, host: Host) -> R
         // Another process is at it, and records the next time itself.
         return Ok(());
     };
+    let name = host.name().clone();
     let outcome = match still_due(rounds, &host).await {
         Ok(Some(host)) => under(rounds, respond, lanes, host, &lease).await,
         Ok(None) => Ok(()),
         Err(error) => Err(error.into()),
     };
-    rounds.store.release(lease).await?;
+    // What was recorded is; the lease ends by itself.
+    if let Err(error) = rounds.store.release(lease).await {
+        warn!(host = %name, %error, "the lease on its rounds could not be given back");
+    }
     outcome
 }
 
@@ -236,7 +241,7 @@ async fn under(
         .prepared(&host, Purpose::Scheduled, None, condemned)
         .await?;
     lanes.note(host.name(), judged.answered.then(|| judged.timings.collected()));
-    let decision = Box::pin(respond.on_round(lease, recording)).await?;
+    let decision = recorded(respond, lease, &judged, recording).await?;
     tell(&judged, decision);
     if decision != Decision::Confirm {
         return Ok(());
@@ -247,9 +252,25 @@ async fn under(
     let (confirmed, recording) = rounds
         .prepared(&host, Purpose::Confirmation, Some(judged.round.id), true)
         .await?;
-    let decision = Box::pin(respond.on_round(lease, recording)).await?;
+    let decision = recorded(respond, lease, &confirmed, recording).await?;
     tell(&confirmed, decision);
     Ok(())
+}
+
+/// Records a round with what follows from it, all or nothing. A verdict that cannot be recorded is said: the database has
+/// no trace of it, and the host is challenged again.
+async fn recorded(
+    respond: &Respond,
+    lease: &Lease,
+    judged: &Judged,
+    recording: Recording,
+) -> Result<Decision, RoundError> {
+    let decision = Box::pin(respond.on_round(lease, recording)).await;
+    decision.map_err(|error| {
+        let error = RoundError::from(error);
+        lost(judged, &error);
+        error
+    })
 }
 
 fn tell(judged: &Judged, decision: Decision) {
@@ -273,7 +294,7 @@ fn tell(judged: &Judged, decision: Decision) {
 }
 
 fn say(host: &HostName, error: &RoundError) {
-    error!(%host, %error, "no verdict: trouble on this side; nothing was recorded");
+    error!(%host, %error, "no round: trouble on this side; nothing was recorded, and it is tried again");
 }
 
 #[cfg(test)]

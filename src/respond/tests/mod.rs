@@ -9,6 +9,7 @@ mod clocks;
 mod cloud;
 mod comes_back;
 mod course;
+mod database;
 mod faults;
 mod giving_back;
 mod holddown;
