@@ -28,7 +28,7 @@ fuzz: toolchain ## each parser of the core fuzzed for SECONDS=60 (needs cargo-fu
 	@.ci/fuzz $(or $(SECONDS),60)
 
 sim: toolchain ## the response against a model of the cloud: operations made up for SECONDS=60 (SEED=n begins elsewhere)
-	@LAZARET_SIM_SECONDS=$(or $(SECONDS),60) LAZARET_SIM_SEED=$(or $(SEED),1) cargo test -q --profile sim -p lazaret --lib -- --nocapture whatever_happens killed_before_or_after
+	@LAZARET_SIM_SECONDS=$(or $(SECONDS),60) LAZARET_SIM_SEED=$(or $(SEED),1) cargo test -q -p lazaret --lib -- --nocapture whatever_happens killed_before_or_after
 
 load: toolchain ## fifty cases at once with five hundred instances: time, requests, memory
 	@LAZARET_LOAD=1 cargo test -q --lib -- --nocapture fifty_cases

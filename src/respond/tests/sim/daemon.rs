@@ -83,9 +83,9 @@ impl Daemon {
         drop(self.runtime.spawn(work));
     }
 
-    /// Lets it run until something is sent, or nothing in it can go on: each task waits for an answer or for time.
+    /// Lets it run until nothing in it can go on: each task waits for an answer or for time.
     /// `busy` tells that the database is at work for it, `ended` that it has reached its end.
-    pub(super) fn run(&self, busy: impl Fn() -> bool, sent: impl Fn() -> bool, ended: impl Fn() -> bool) {
+    pub(super) fn run(&self, busy: impl Fn() -> bool, ended: impl Fn() -> bool) {
         self.runtime.block_on(async {
             let mut quiet = 0;
             let begin = Instant::now();
@@ -99,7 +99,6 @@ impl Daemon {
                         std::thread::yield_now();
                         0
                     }
-                    false if sent() => 3,
                     false => quiet + 1,
                 };
             }

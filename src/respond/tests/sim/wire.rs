@@ -31,6 +31,20 @@ pub(super) enum What {
     Attest(HostName, oneshot::Sender<Judged>),
 }
 
+impl Flight {
+    fn words(&self) -> (usize, String) {
+        let words = match &self.what {
+            What::Request(request, _) => format!(
+                "{} {} {} {} {}",
+                request.at, request.method, request.path, request.query, request.body
+            ),
+            What::Connect(host, _) => format!("connect {host}"),
+            What::Attest(host, _) => format!("attest {host}"),
+        };
+        (self.by, words)
+    }
+}
+
 #[derive(Default)]
 pub(super) struct Wire {
     state: Mutex<(usize, VecDeque<Flight>)>,
@@ -46,13 +60,15 @@ impl Wire {
         self.state.lock().unwrap().0 = process;
     }
 
-    pub(super) fn is_empty(&self) -> bool {
-        self.state.lock().unwrap().1.is_empty()
-    }
-
-    /// The next one in the order of sending.
+    /// The next one. Of several that are on their way at once chance decided which was sent first, for the database works
+    /// in threads of its own: here their words decide, so that the same list gives the same course.
     pub(super) fn next(&self) -> Option<Flight> {
-        self.state.lock().unwrap().1.pop_front()
+        let flights = &mut self.state.lock().unwrap().1;
+        let (first, _) = flights
+            .iter()
+            .enumerate()
+            .min_by_key(|(_, flight)| flight.words())?;
+        flights.remove(first)
     }
 
     /// Asks what a host is; `None`: the daemon is gone.

@@ -278,7 +278,7 @@ impl Sim {
                 _ => None,
             };
             cut::arm(write);
-            it.run(|| self.store.is_busy(), || !self.wire.is_empty(), cut::struck);
+            it.run(|| self.store.is_busy(), cut::struck);
             let struck = cut::struck();
             if let (Some(left), Some((nth, _))) = (cut::arm(None), &mut self.cuts[daemon]) {
                 *nth = left;
