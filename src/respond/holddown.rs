@@ -382,17 +382,18 @@ pub fn turn(drift: &Drift, past: &Past, repairs: u32, now: Timestamp, stop: Opti
         return leave("nothing can be done about it from here: look at it".to_owned());
     }
     let since = now.minus(WINDOW);
-    // What a clock wrote that was ahead counts as now.
     let tries: Vec<Timestamp> = past
         .tries
         .get(&key)
         .into_iter()
         .flatten()
-        .map(|at| *at.min(&now))
+        .copied()
         .filter(|at| *at > since)
         .collect();
     let many = tries.len() >= usize::try_from(repairs).unwrap_or(usize::MAX);
-    let lately = tries.iter().max().is_some_and(|last| now.since(*last) < SLOWED);
+    // What a clock wrote that was ahead counts, and does not say when the last one was: a host that runs would be left
+    // alone until that clock's time has come.
+    let lately = tries.iter().any(|at| *at <= now && now.since(*at) < SLOWED);
     if many && lately {
         return leave(format!(
             "it was put back or tried {} times within the hour, and somebody undoes it: from now on it is put back \

@@ -167,6 +167,21 @@ fn a_fight_is_slowed_down_told_and_never_given_up() {
     assert!(longest <= SLOWED + MINUTE, "{longest:?}");
 }
 
+/// Otherwise a host that runs would be left alone until that time has come.
+#[test]
+fn tries_of_a_clock_that_was_ahead_do_not_keep_it_from_another_one() {
+    let mut past = Past::default();
+    for _ in 0..5 {
+        past.note("powered-on", Word::Failed, NOW.plus(MINUTE * 1440));
+    }
+    let drift = Drift::PoweredOn("On".to_owned());
+    assert_eq!(turn(&drift, &past, 5, NOW, None), Turn::PutBack { tell: false });
+    // And from then on seldom, as before.
+    past.note("powered-on", Word::Failed, NOW);
+    let soon = turn(&drift, &past, 5, NOW.plus(MINUTE), None);
+    assert!(matches!(soon, Turn::Leave { .. }), "{soon:?}");
+}
+
 #[test]
 fn the_journal_carries_what_was_said_over_a_restart() {
     let entry = |word: Word, seq| JournalEntry {

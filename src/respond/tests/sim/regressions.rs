@@ -3,7 +3,7 @@
 use super::mutants::Mutant;
 use super::ops::{Cut, How, List, Op};
 use super::run;
-use crate::respond::tests::cloud::Shape;
+use crate::respond::tests::cloud::{Mood, Shape};
 
 /// The list breaks no rule any more.
 #[track_caller]
@@ -95,4 +95,28 @@ fn a_release_waits_for_whoever_looks_at_its_host() {
     ]);
     ops.extend([Op::Clean(0), Op::Tick(90), Op::Tick(60)]);
     holds(&list(3, Vec::new(), ops));
+}
+
+/// What a clock that was ahead wrote of its tries kept the hold-down from another one until that time had come.
+#[test]
+fn tries_of_a_clock_that_was_ahead_do_not_end_the_hold_down() {
+    let shape = Shape {
+        group: vec![0, 1, 2],
+        ..shape(3, vec![2])
+    };
+    let list = list(
+        3,
+        Vec::new(),
+        vec![
+            Op::Root(3, 2),
+            Op::Start(1),
+            Op::Round(1, 0),
+            Op::Tick(53),
+            Op::Bmc(3, true, Mood::Broken),
+            Op::Jump(0, 3600),
+            Op::MoveTo(4, 0),
+            Op::Tick(268),
+        ],
+    );
+    holds(&List { shape, ..list });
 }
