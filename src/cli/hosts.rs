@@ -1,8 +1,10 @@
-//! `lazaret hosts`: who is enrolled, and what was last known of each.
+//! `lazaret hosts`: who is enrolled, what was last known of each, and the end of one that is no more.
 
-use std::path::Path;
+mod remove;
 
-use clap::Args;
+use std::{path::Path, time::Duration};
+
+use clap::{Args, Subcommand};
 use serde::Serialize;
 
 use super::{
@@ -12,8 +14,9 @@ use super::{
 };
 use crate::{
     clock::{Clock as _, SystemClock, Timestamp},
+    config::Config,
     ids::{CaseId, HostName},
-    store::Host,
+    store::{Host, Store},
     verifier::schedule,
 };
 use lazaret_attest::verdict::Verdict;
@@ -24,6 +27,17 @@ pub struct Hosts {
     /// Print JSON.
     #[arg(long)]
     json: bool,
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Forget a host that is decommissioned: no more rounds, and no news of its silence.
+    ///
+    /// What it did stays: rounds, cases, evidence, the history of its keys. A host in quarantine that is enrolled again
+    /// is in quarantine still.
+    Remove(remove::Remove),
 }
 
 #[derive(Debug, Serialize)]
@@ -49,29 +63,24 @@ impl Hosts {
     pub async fn run(self, config: &Path) -> Result<Exit, Trouble> {
         let config = context::config(config)?;
         let store = context::store(&config).await?;
+        if let Some(Command::Remove(remove)) = self.command {
+            return remove.run(&store).await;
+        }
         let hosts = store.hosts().await?;
         let now = SystemClock.now();
-        let interval = schedule::interval(&config.schedule.cron, now);
-        let oldest = hosts
-            .iter()
-            .filter_map(|host| host.last.as_ref())
-            .map(|last| last.at)
-            .min();
-        let jumps = store.clock_jumps(oldest.unwrap_or(now)).await?;
+        let ages = Ages::read(&config, &store, &hosts, now).await?;
         let pauses = store.pauses(now).await?;
         let orphans = store.orphans().await?;
         let rows: Vec<_> = hosts
             .iter()
             .map(|host: &Host| {
                 let at = host.last.as_ref().map(|last| last.at);
-                let age = at.map(|at| schedule::age(at, now, &jumps));
                 Row {
                     host: host.name(),
                     agent: &host.enrolled.agent_url,
                     verdict: host.last.as_ref().map(|last| last.verdict),
                     at,
-                    stale: matches!((age, interval), (Some(age), Some(interval))
-                        if schedule::is_stale(age, interval, config.schedule.jitter)),
+                    stale: at.is_some_and(|at| ages.is_stale(at)),
                     paused_until: pauses
                         .iter()
                         .filter(|pause| pause.covered(host.name(), now))
@@ -128,5 +137,44 @@ impl Hosts {
         );
         out::print(&table);
         Ok(Exit::Ok)
+    }
+}
+
+/// How old results are, without the jumps of a clock that was set.
+pub(super) struct Ages {
+    now: Timestamp,
+    interval: Option<Duration>,
+    jitter: Duration,
+    /// When the clock was set, and what it would have shown.
+    jumps: Vec<(Timestamp, Timestamp)>,
+}
+
+impl Ages {
+    /// For the results of these hosts.
+    pub(super) async fn read(
+        config: &Config,
+        store: &Store,
+        hosts: &[Host],
+        now: Timestamp,
+    ) -> Result<Self, Trouble> {
+        let last = hosts.iter().filter_map(|host| host.last.as_ref());
+        let oldest = last.map(|last| last.at).min();
+        Ok(Self {
+            now,
+            interval: schedule::interval(&config.schedule.cron, now),
+            jitter: config.schedule.jitter,
+            jumps: store.clock_jumps(oldest.unwrap_or(now)).await?,
+        })
+    }
+
+    /// How old a result is.
+    pub(super) fn age(&self, at: Timestamp) -> Duration {
+        schedule::age(at, self.now, &self.jumps)
+    }
+
+    /// Whether it is older than its schedule allows.
+    pub(super) fn is_stale(&self, at: Timestamp) -> bool {
+        self.interval
+            .is_some_and(|interval| schedule::is_stale(self.age(at), interval, self.jitter))
     }
 }

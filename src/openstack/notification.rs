@@ -1,5 +1,7 @@
 //! Masakari's notifications: telling it that a host is off, and following what it makes of that.
 
+use std::collections::BTreeMap;
+
 use serde::Deserialize;
 use serde_json::json;
 use uuid::Uuid;
@@ -109,6 +111,38 @@ pub struct VmMove {
     pub dest_host: Option<String>,
     /// nova's words when it failed.
     pub message: Option<String>,
+}
+
+impl VmMove {
+    /// What Masakari says of each instance, in words. It tries again by itself, with a row for each try: one that succeeded
+    /// counts, then one that is under way.
+    pub fn words(moves: &[Self]) -> BTreeMap<InstanceId, String> {
+        let mut tries: BTreeMap<InstanceId, Vec<&Self>> = BTreeMap::new();
+        for row in moves {
+            tries.entry(row.instance).or_default().push(row);
+        }
+        let words = |tries: Vec<&Self>| {
+            let of = |status: &str| tries.iter().find(|row| row.status == status);
+            let best = ["succeeded", "ongoing", "pending", "failed", "ignored"];
+            let row = best.into_iter().find_map(of).or(tries.first())?;
+            let mut words = row.status.clone();
+            if let Some(to) = row.dest_host.as_ref().filter(|_| row.status == "succeeded") {
+                words.push_str(&format!(", on {to}"));
+            }
+            if let Some(why) = row.message.as_deref().filter(|why| !why.is_empty()) {
+                words.push_str(&format!(": {why}"));
+            }
+            let failed = tries.iter().filter(|row| row.status == "failed").count();
+            if failed > 0 && row.status != "failed" {
+                words.push_str(&format!(" ({failed} tries failed)"));
+            }
+            Some(words)
+        };
+        tries
+            .into_iter()
+            .filter_map(|(instance, tries)| Some((instance, words(tries)?)))
+            .collect()
+    }
 }
 
 #[derive(Deserialize)]

@@ -1,18 +1,21 @@
 //! From the store to a report.
 
+use std::collections::BTreeMap;
+
 use lazaret_attest::verdict::Verdict;
 
 use crate::clock::Timestamp;
-use crate::ids::CaseId;
+use crate::ids::{CaseId, InstanceId};
 use crate::respond::PlannedInstance;
 use crate::respond::journal::{Entry, plan_of, value};
 use crate::respond::plan::{Plan, Recovery};
+use crate::respond::steps::MASAKARI_SAYS;
 use crate::store::{Case, CaseInstance, CaseState, JournalEntry, Phase, Round, Store, StoreError};
 
-use super::{Condemning, Fate, INTEGRITY, Kept, Moment, Report, rotation};
+use super::{Condemning, Fate, INTEGRITY, Kept, Moment, Report, after, rotation};
 
 impl Report {
-    /// Gathers it from the store; `None` when there is no such case.
+    /// Gathers it from the store, but for how the host stands now; `None` when there is no such case.
     pub async fn gather(store: &Store, id: &CaseId) -> Result<Option<Self>, StoreError> {
         let Some(case) = store.case(id).await? else {
             return Ok(None);
@@ -25,7 +28,11 @@ impl Report {
         }
         let journal = store.journal_of(id).await?;
         let instances = store.instances(id).await?;
-        Ok(Some(Self::of(&case, &rounds, &journal, &instances)))
+        let releases = after::releases(store, &case).await?;
+        Ok(Some(Self {
+            releases,
+            ..Self::of(&case, &rounds, &journal, &instances)
+        }))
     }
 
     /// The report of these records.
@@ -58,7 +65,10 @@ impl Report {
             timeline: timeline(case, rounds, journal),
             recovery: plan.as_ref().map(recovery),
             warnings: plan.map(|plan| plan.warnings).unwrap_or_default(),
-            instances: instances.iter().map(fate).collect(),
+            instances: {
+                let says = masakari_says(journal);
+                instances.iter().map(|known| fate(known, &says)).collect()
+            },
             evidence: rounds
                 .iter()
                 .filter_map(|(what, round)| {
@@ -75,6 +85,9 @@ impl Report {
                 case.id, case.host
             ),
             rotate: rotation::credentials(),
+            undone: after::undone(journal),
+            releases: Vec::new(),
+            now: None,
         }
     }
 }
@@ -171,7 +184,16 @@ fn recovery(plan: &Plan) -> String {
     }
 }
 
-fn fate(instance: &CaseInstance) -> Fate {
+/// What Masakari said of each instance, the last time that it was asked.
+fn masakari_says(journal: &[JournalEntry]) -> BTreeMap<InstanceId, String> {
+    let said = journal.iter().rev().find_map(|entry| {
+        let seen = Entry::read(&entry.detail).seen?;
+        serde_json::from_value(seen.get(MASAKARI_SAYS)?.clone()).ok()
+    });
+    said.unwrap_or_default()
+}
+
+fn fate(instance: &CaseInstance, masakari: &BTreeMap<InstanceId, String>) -> Fate {
     let planned = PlannedInstance::read(instance);
     Fate {
         id: instance.id,
@@ -197,6 +219,7 @@ fn fate(instance: &CaseInstance) -> Fate {
         },
         detail: instance.detail.clone(),
         migration: instance.migration.clone(),
+        masakari: masakari.get(&instance.id).cloned(),
     }
 }
 

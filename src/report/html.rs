@@ -32,7 +32,10 @@ fn page(report: &Report) -> Markup {
                     (timeline(report))
                     (instances(report))
                     (warnings(report))
+                    (undone(report))
                     (rotate(report))
+                    (releases(report))
+                    (now(report))
                     (evidence(report))
                     footer { "Written by lazaret from its records of case " (report.case) ". Mode " (report.mode) "." }
                 }
@@ -171,6 +174,7 @@ fn row(instance: &Fate) -> Markup {
             td {
                 span class={ "chip " (tone) } { (instance.state) }
                 @if let Some(detail) = &instance.detail { small { (detail) } }
+                @if let Some(says) = &instance.masakari { small { "Masakari says: " (says) } }
             }
             td { (instance.disk) }
         }
@@ -182,6 +186,78 @@ fn warnings(report: &Report) -> Markup {
         @if !report.warnings.is_empty() {
             h2 { "To know" }
             ul { @for warning in &report.warnings { li { (warning) } } }
+        }
+    }
+}
+
+fn undone(report: &Report) -> Markup {
+    html! {
+        @if !report.undone.is_empty() {
+            h2 { "Undone by others" }
+            div.scroll { table {
+                thead { tr { th { "found" } th { "what" } th { "who" } th { "state" } th { "ended" } } }
+                tbody {
+                    @for known in &report.undone {
+                        tr {
+                            td.whole { (known.at) }
+                            td { (known.what) }
+                            td { (known.who.as_deref().unwrap_or("not known")) }
+                            td { span class={ "chip " (if known.ended_at.is_some() { "good" } else { "bad" }) } { (known.state) } }
+                            td.whole { @match known.ended_at { Some(at) => { (at) } None => { "not yet" } } }
+                        }
+                    }
+                }
+            } }
+        }
+    }
+}
+
+fn releases(report: &Report) -> Markup {
+    html! {
+        @for release in &report.releases {
+            h2 { "Release" }
+            p {
+                span class={ "chip " (if release.state == "closed" { "plain" } else { "warn" }) } { (release.state) }
+                " " span.mono { (release.case) }
+                span.faint { " asked for by " (release.asked_by) " at " (release.asked_at) }
+                @if let Some(at) = release.closed_at { span.faint { ", closed " (at) } }
+            }
+            @if let Some(reason) = &release.reason { p { (reason) } }
+            p {
+                @match &release.verdict {
+                    Some(known) => { "Verdict " b { (known.verdict) } " in round " span.mono { (known.round) } ", begun at " (known.at) "." }
+                    None => { "No verdict yet." }
+                }
+                @if release.second_person {
+                    @match &release.agreed {
+                        Some(agreed) => { " Another person agreed: " (agreed.by.as_deref().unwrap_or_default()) "." }
+                        None => { " No other person has agreed yet." }
+                    }
+                }
+            }
+            div.scroll { table {
+                thead { tr { th { "item" } th { "state" } th { "by" } th { "when" } th { "because" } } }
+                tbody {
+                    @for item in &release.items {
+                        tr {
+                            td { (item.item) }
+                            td { span class={ "chip " (if item.state == "missing" { "bad" } else { "plain" }) } { (item.state) } }
+                            td { (item.by.as_deref().unwrap_or_default()) }
+                            td.whole { @if let Some(at) = item.at { (at) } }
+                            td { (item.because.as_deref().unwrap_or_default()) }
+                        }
+                    }
+                }
+            } }
+        }
+    }
+}
+
+fn now(report: &Report) -> Markup {
+    html! {
+        @if let Some(now) = &report.now {
+            h2 { "The host as this was written" }
+            p { span.faint { (now.at) ". " } (now.words()) }
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::Report;
+use super::{Fate, Report};
 
 /// Everything that came from elsewhere is escaped, so that an instance's name is no markup.
 pub(super) fn write(report: &Report) -> String {
@@ -98,9 +98,10 @@ fn sections(report: &Report, to: &mut String) -> std::fmt::Result {
                 .map_or_else(|| "nowhere".to_owned(), |host| plain(host.as_str())),
             plain(&instance.state),
             plain(&instance.disk),
-            plain(instance.detail.as_deref().unwrap_or(""))
+            plain(&remarks(instance))
         )?;
     }
+    undone(report, to)?;
     if !report.warnings.is_empty() {
         writeln!(to, "\n## To know\n")?;
         for warning in &report.warnings {
@@ -119,6 +120,9 @@ fn sections(report: &Report, to: &mut String) -> std::fmt::Result {
         )?;
     }
 
+    releases(report, to)?;
+    now(report, to)?;
+
     writeln!(
         to,
         "\n## Evidence\n\nKept whole, by its SHA-256. Appraise it again, offline: `{}`\n",
@@ -132,6 +136,98 @@ fn sections(report: &Report, to: &mut String) -> std::fmt::Result {
         )?;
     }
     Ok(())
+}
+
+/// Why an instance stands as it does, and what Masakari says of it.
+fn remarks(instance: &Fate) -> String {
+    let mut words = instance.detail.clone().unwrap_or_default();
+    if let Some(says) = &instance.masakari {
+        if !words.is_empty() {
+            words.push_str("; ");
+        }
+        words.push_str(&format!("Masakari says: {says}"));
+    }
+    words
+}
+
+fn undone(report: &Report, to: &mut String) -> std::fmt::Result {
+    if report.undone.is_empty() {
+        return Ok(());
+    }
+    writeln!(
+        to,
+        "\n## Undone by others\n\n| found | what | who | state | ended |\n| --- | --- | --- | --- | --- |"
+    )?;
+    for known in &report.undone {
+        writeln!(
+            to,
+            "| {} | {} | {} | {} | {} |",
+            known.at,
+            plain(&known.what),
+            plain(known.who.as_deref().unwrap_or("not known")),
+            plain(&known.state),
+            known
+                .ended_at
+                .map_or_else(|| "not yet".to_owned(), |at| at.to_string())
+        )?;
+    }
+    Ok(())
+}
+
+fn releases(report: &Report, to: &mut String) -> std::fmt::Result {
+    for release in &report.releases {
+        writeln!(to, "\n## Release {}\n", release.case)?;
+        writeln!(
+            to,
+            "**{}.** {}\n\n- asked for by {} at {}",
+            release.state,
+            plain(release.reason.as_deref().unwrap_or("")),
+            plain(&release.asked_by),
+            release.asked_at
+        )?;
+        if release.second_person {
+            match &release.agreed {
+                Some(agreed) => writeln!(
+                    to,
+                    "- another person agreed: {} at {}",
+                    plain(agreed.by.as_deref().unwrap_or("")),
+                    agreed.at.map_or_else(String::new, |at| at.to_string())
+                )?,
+                None => writeln!(to, "- no other person has agreed yet")?,
+            }
+        }
+        for item in &release.items {
+            write!(to, "- {}: **{}**", plain(&item.item), item.state)?;
+            if let (Some(by), Some(at)) = (&item.by, item.at) {
+                write!(to, " by {} at {at}", plain(by))?;
+            }
+            if let Some(because) = &item.because {
+                write!(to, ": {}", plain(because))?;
+            }
+            writeln!(to)?;
+        }
+        match &release.verdict {
+            Some(known) => writeln!(
+                to,
+                "- verdict {} in round {}, begun at {}",
+                known.verdict, known.round, known.at
+            )?,
+            None => writeln!(to, "- no verdict yet")?,
+        }
+    }
+    Ok(())
+}
+
+fn now(report: &Report, to: &mut String) -> std::fmt::Result {
+    let Some(now) = &report.now else {
+        return Ok(());
+    };
+    writeln!(
+        to,
+        "\n## The host as this was written, {}\n\n{}",
+        now.at,
+        plain(&now.words())
+    )
 }
 
 /// Text on one line, in which nothing is markup: not for Markdown, nor for the HTML that it may become.
@@ -168,7 +264,7 @@ mod tests {
         assert!(!rows.is_empty());
         for row in rows.iter().filter(|row| row.starts_with('|')) {
             let cells = row.replace("\\|", "").matches('|').count();
-            assert!([3, 5, 8].contains(&cells), "{cells} bars in {row}");
+            assert!([3, 5, 6, 8].contains(&cells), "{cells} bars in {row}");
         }
     }
 }

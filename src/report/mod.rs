@@ -1,5 +1,6 @@
 //! Quarantine reports for people: what condemned a host, what was done, what became of each instance, what to rotate.
 
+mod after;
 mod gather;
 mod html;
 mod markdown;
@@ -10,14 +11,15 @@ use serde::{Deserialize, Serialize};
 use crate::clock::Timestamp;
 use crate::ids::{CaseId, HostName, InstanceId, RoundId, Sha256Digest};
 
+pub use after::{Release, Settled, Standing, Undone, Verdict};
 pub use rotation::{Credential, credentials};
 
 /// What the whole recovery can and cannot promise.
 pub const INTEGRITY: &str = "Recovered, integrity unknown. The instances were rebuilt from storage that the condemned \
      host could write to until it was powered off. What it wrote there is not known.";
 
-/// Everything that is known about one case, ready to be written. It has no time of its own: the same case gives
-/// the same report.
+/// Everything that is known about one case, ready to be written. Only [`Report::now`] is of the time at which it is written:
+/// for the rest, the same case gives the same report.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Report {
@@ -59,6 +61,15 @@ pub struct Report {
     pub replay: String,
     /// What the host knew, and has to be replaced.
     pub rotate: Vec<Credential>,
+    /// What others undid while the host was kept out.
+    #[serde(default)]
+    pub undone: Vec<Undone>,
+    /// How the host was asked back, oldest first.
+    #[serde(default)]
+    pub releases: Vec<Release>,
+    /// How the host stands as this is written.
+    #[serde(default)]
+    pub now: Option<Standing>,
 }
 
 /// One finding that condemned the host.
@@ -121,6 +132,8 @@ pub struct Fate {
     pub detail: Option<String>,
     /// nova's migration record.
     pub migration: Option<String>,
+    /// What Masakari says of it, where it was asked; nova's record decides.
+    pub masakari: Option<String>,
 }
 
 /// One piece of evidence.

@@ -300,9 +300,13 @@ impl Word {
         }
     }
 
-    /// An entry of the journal; `who` did it, as far as that is known.
-    pub fn entry(self, drift: &str, words: impl Into<String>, who: Option<&str>) -> Entry {
-        Entry::with(words, &json!({ "drift": drift, "is": self, "who": who }))
+    /// An entry of the journal. `news` is what was found and who did it, as far as that is known.
+    pub fn entry(self, drift: &str, words: impl Into<String>, news: Option<(&Drift, &str)>) -> Entry {
+        let (what, who) = news.map(|(what, who)| (what.to_string(), who)).unzip();
+        Entry::with(
+            words,
+            &json!({ "drift": drift, "is": self, "what": what, "who": who }),
+        )
     }
 }
 

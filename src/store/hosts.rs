@@ -6,6 +6,7 @@ use lazaret_attest::verdict::Verdict;
 use serde::Serialize;
 use url::Url;
 
+use super::audit::AuditEntry;
 use super::cases::unclosed_in;
 use super::columns::Columns;
 use super::connection::{Attempt, Statement, Write, statement};
@@ -90,7 +91,7 @@ pub struct Enrolment {
     pub at: Timestamp,
     /// By whom.
     pub by: String,
-    /// `enrolled`, `re-enrolled`, `new-key-accepted` or `removed`.
+    /// `enrolled`, `re-enrolled`, `new-key-accepted`, `removed`, or `removed-quarantined`: while it was in quarantine.
     pub action: String,
     /// SHA-256 of the endorsement key's TPM2B_PUBLIC.
     pub ek_public_digest: Sha256Digest,
@@ -102,7 +103,8 @@ pub struct Enrolment {
 
 impl Store {
     /// Enrols a host, or enrols it again. A known host keeps its keys unless `accept_new_key` is set; with a new
-    /// attestation key its history is void. One TPM stands for one host.
+    /// attestation key its history is void. One TPM stands for one host. One that was removed while it was in quarantine
+    /// is in that quarantine again: only a release ends it.
     pub async fn enrol(
         &self,
         host: &NewHost,
@@ -139,6 +141,12 @@ impl Store {
                 .run(statement(sql::HOST_VOID_HISTORY).bind(host.name.to_string()))
                 .await?;
         }
+        if action == "enrolled"
+            && let Some(case) = quarantined_when_removed(&mut write, &host.name).await?
+        {
+            let back = statement(sql::HOST_QUARANTINED).bind(case);
+            write.run(back.bind(host.name.to_string())).await?;
+        }
         note_enrolment(&mut write, host, by, action, now).await?;
         Ok(write.commit().await?)
     }
@@ -156,8 +164,14 @@ impl Store {
             .await
     }
 
-    /// Forgets a host. Its rounds, cases and enrolments stay; an unclosed case refuses the removal.
-    pub async fn remove_host(&self, name: &HostName, by: &str, now: Timestamp) -> Result<(), StoreError> {
+    /// Forgets a host, with an entry in the audit trail. Its rounds, cases, evidence and enrolments stay; an unclosed case
+    /// refuses the removal.
+    pub async fn remove_host(
+        &self,
+        name: &HostName,
+        entry: &AuditEntry,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
         let mut write = self.write(Attempt::new("removing host", name)).await?;
         let Some(host) = known(&mut write, name).await? else {
             return Err(write.attempt.unknown(format!("host {name}")));
@@ -165,10 +179,15 @@ impl Store {
         if let Some(case) = unclosed_in(&mut write, name).await? {
             return Err(write.attempt.refused(format!("case {case} is not closed")));
         }
-        note_enrolment(&mut write, &host.enrolled, by, "removed", now).await?;
+        let action = match &host.quarantined_by {
+            Some(_) => REMOVED_QUARANTINED,
+            None => "removed",
+        };
+        note_enrolment(&mut write, &host.enrolled, &entry.who, action, now).await?;
         write
             .run(statement(sql::HOST_DELETE).bind(name.to_string()))
             .await?;
+        super::audit::append(&mut write, entry, now).await?;
         write.commit().await
     }
 
@@ -233,6 +252,27 @@ pub(super) async fn known(write: &mut Write, name: &HostName) -> Result<Option<H
         })
     })
     .transpose()
+}
+
+/// What the history of enrolments says of a host that was removed while it was in quarantine.
+const REMOVED_QUARANTINED: &str = "removed-quarantined";
+
+/// The quarantine that a host was in when it was removed.
+async fn quarantined_when_removed(write: &mut Write, name: &HostName) -> Result<Option<String>, StoreError> {
+    let last = write
+        .row(statement(sql::ENROLMENT_LAST_ACTION).bind(name.to_string()))
+        .await?;
+    let Some(row) = last else { return Ok(None) };
+    let attempt = &write.attempt;
+    if (Columns { row: &row, attempt }).text("action")? != REMOVED_QUARANTINED {
+        return Ok(None);
+    }
+    let case = write
+        .row(statement(sql::CASE_LAST_QUARANTINE).bind(name.to_string()))
+        .await?;
+    let attempt = &write.attempt;
+    case.map(|row| Columns { row: &row, attempt }.text("id"))
+        .transpose()
 }
 
 async fn of_same_tpm(write: &mut Write, host: &NewHost) -> Result<Option<HostName>, StoreError> {

@@ -2,6 +2,7 @@
 
 import crowd
 import hosts
+import openstack
 import processes
 import settings
 import tpm
@@ -65,6 +66,8 @@ def reset():
         wait_until(f"{service['host']} forced up and enabled", lambda s=service: cleared(s), 60, 0.5)
     wait_until("every nova-compute up", lambda: all(
         s["state"] == "up" for s in admin.expect([200], "GET", "compute", "/os-services?binary=nova-compute", version="2.53")["services"]), 60, 0.5)
+    # One that was ended just now is `up` for nova until its last word is old.
+    wait_until("a heartbeat of every nova-compute since it was started", lambda: all(map(_heard, settings.HOSTS)), 60, 0.3)
     # Each nova-compute writes this about itself, one that was starting a little later.
     wait_until("the scheduler's word that every host takes instances", lambda: not _disabled(admin), 60, 0.3)
     wait_until("instances gone", lambda: not _all(admin), 60, 0.3)
@@ -81,6 +84,12 @@ def reset():
 
 def _disabled(admin):
     return admin.expect([200], "GET", "placement", "/resource_providers?required=COMPUTE_STATUS_DISABLED", version="1.18")["resource_providers"]
+
+
+def _heard(host):
+    age = openstack.sql("SELECT TIMESTAMPDIFF(SECOND, last_seen_up, UTC_TIMESTAMP()) FROM nova_cell1.services "
+                        f"WHERE host = '{host}' AND `binary` = 'nova-compute' AND deleted = 0;", "--batch", "--skip-column-names").strip()
+    return age not in ("", "NULL") and int(age) + 1 < processes.age_s(hosts.compute_name(host))
 
 
 def _host_as_new(host):

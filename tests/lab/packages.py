@@ -13,7 +13,7 @@ DEBIAN = """
 libtss2-dev libtss2-tcti-swtpm0 libtss2-tcti-device0 pkg-config gcc libc6-dev
 swtpm swtpm-tools tpm2-tools openssh-client
 mariadb-server mariadb-client rabbitmq-server
-openipmi ipmitool fence-agents
+openipmi ipmitool fence-agents libfaketime
 postgresql
 python3-venv python3-dev openssl curl ca-certificates
 """.split()

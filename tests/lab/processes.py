@@ -39,6 +39,11 @@ def pid_of(name):
     return pid if now == pid and began == started and state not in "ZX" else None
 
 
+def age_s(name):
+    """For how many seconds a process has run; 0 when none does."""
+    return time.time() - _record(name).stat().st_mtime if pid_of(name) else 0
+
+
 def log_of(name):
     """Where a process's output goes."""
     return settings.LOG / f"{name}.log"

@@ -1,9 +1,11 @@
-//! What waits for a person, or listens to one: rows 28 to 30 and 44 of the cases of a response, 73 and 78 of attestation.
+//! What waits for a person, or listens to one: rows 28, 30 and 44 of the cases of a response.
 
 use std::collections::BTreeSet;
 
 use super::{
+    cases_api::step_of,
     lab::until,
+    proxy::{Gate, How},
     scene::{BACKDOOR, Scene, enforcing, id, told},
 };
 
@@ -73,6 +75,48 @@ fn case_28_one_new_program_on_every_host_is_one_held_group_and_none_is_fenced() 
         .lazaret(&["quarantine", "dismiss", group, "--because", because])
         .expect(0);
     assert!(scene.lab.cases().iter().all(|case| case["state"] == "closed"));
+}
+
+/// 30: a person pauses the host in the middle of its fence: the fence is finished, and nothing after it is begun until the
+/// person resumes.
+#[test]
+fn case_30_a_pause_lets_the_step_finish_and_begins_no_other() {
+    let mut lab = enforcing("nova");
+    let nova = lab.proxied("compute");
+    let bmc = lab.proxied_bmc("cmp-1");
+    let scene = Scene::of(lab, 4);
+    let asked = Gate::new();
+    bmc.on("POST /Actions/ComputerSystem.Reset", 1, How::hold(&asked));
+    let _daemon = scene.lab.serve();
+    let case = scene.break_in();
+    asked.reached("ForceOff is on its way", 60);
+    let pause = [
+        "pause",
+        "cmp-1",
+        "--because",
+        "the site is without power",
+        "--until",
+        "1h",
+    ];
+    scene.lab.lazaret(&pause).expect(0);
+    asked.open();
+    until("the fence is done", 60, || {
+        (step_of(&scene.lab.case(&case), "fence")["state"] == "done").then_some(())
+    });
+    // Some more looks of the daemon at its cases, which are 2 s apart.
+    let rounds = || scene.lab.hosts()[0]["at"].clone();
+    for _ in 0..3 {
+        let last = rounds();
+        until("another round", 20, || (rounds() != last).then_some(()));
+    }
+    let shown = scene.lab.case(&case);
+    assert_eq!(step_of(&shown, "force-down")["state"], "pending", "{shown:#}");
+    assert_eq!(scene.lab.power("cmp-1"), "off");
+    assert_eq!(scene.world.service("cmp-1")["forced_down"], false);
+    assert!(nova.seen("PUT /os-services/ \"forced_down\":true").is_empty());
+    scene.lab.lazaret(&["resume", "cmp-1"]).expect(0);
+    scene.closed(&case);
+    scene.host_is_out_and_instances_are_elsewhere(&case);
 }
 
 /// 44: a host is given back by a person and a fresh passing quote. It boots into something that its policy does not know:

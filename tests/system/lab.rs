@@ -1,8 +1,6 @@
 //! The lab as a test sees it, and the programs under test.
 
 use std::{
-    cell::RefCell,
-    collections::BTreeSet,
     fs,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
@@ -20,7 +18,6 @@ pub struct Lab {
     pub about: Value,
     pub dir: TempDir,
     config: toml::Table,
-    broken_into: RefCell<BTreeSet<String>>,
     _alone: MutexGuard<'static, ()>,
 }
 
@@ -65,7 +62,6 @@ impl Lab {
             about,
             dir,
             config: text.parse().expect("TOML"),
-            broken_into: RefCell::default(),
             _alone: alone,
         };
         fs::create_dir(lab.path("golden")).expect("a folder");
@@ -146,10 +142,9 @@ impl Lab {
         out
     }
 
-    /// Has a host run a program that nobody's golden values know. The host is booted anew when the test is over.
+    /// Has a host run a program that nobody's golden values know. The reset before the next test boots it anew.
     #[track_caller]
     pub fn measure(&self, host: &str, path: &str) {
-        self.broken_into.borrow_mut().insert(host.to_owned());
         self.lab(&["measure", host, path]);
     }
 
@@ -186,13 +181,19 @@ impl Lab {
 
     /// Starts the daemon.
     pub fn serve(&self) -> Daemon {
+        self.serve_as(|_| {})
+    }
+
+    /// Starts the daemon with something of its command changed.
+    pub fn serve_as(&self, change: impl FnOnce(&mut Command)) -> Daemon {
         let log = fs::OpenOptions::new()
             .create(true)
             .append(true)
             .open(self.path("daemon.log"))
             .expect("a log");
-        let child = self
-            .command(&["serve"])
+        let mut command = self.command(&["serve"]);
+        change(&mut command);
+        let child = command
             .stdout(log.try_clone().expect("a log"))
             .stderr(log)
             .spawn()
@@ -205,6 +206,21 @@ impl Lab {
 
     pub fn hosts(&self) -> Value {
         self.lazaret(&["hosts", "--json"]).expect(0).json()
+    }
+
+    /// What `lazaret hosts` shows of one host.
+    pub fn row(&self, host: &str) -> Option<Value> {
+        let hosts = self.hosts();
+        hosts.as_array()?.iter().find(|row| row["host"] == host).cloned()
+    }
+
+    /// When a host was last attested.
+    pub fn attested_at(&self, host: &str) -> Option<String> {
+        self.row(host)?["at"].as_str().map(str::to_owned)
+    }
+
+    pub fn verdict(&self, host: &str) -> Option<String> {
+        self.row(host)?["verdict"].as_str().map(str::to_owned)
     }
 
     pub fn cases(&self) -> Vec<Value> {
@@ -235,19 +251,6 @@ impl Lab {
     pub fn power(&self, host: &str) -> String {
         let state: Value = serde_json::from_str(&self.lab(&["host", "status", host])).expect("JSON");
         state["power"].as_str().expect("power").to_owned()
-    }
-}
-
-/// What was measured on a running host stays in its IMA list until it boots; one that is off boots at the next reset.
-impl Drop for Lab {
-    fn drop(&mut self) {
-        for host in self.broken_into.borrow().iter() {
-            let command = self.about["lab"].as_str().expect("lab");
-            let _ = Command::new(command)
-                .args(["reboot", host])
-                .stdin(Stdio::null())
-                .output();
-        }
     }
 }
 

@@ -15,6 +15,7 @@ mod cases_drift;
 mod cases_evacuate;
 mod cases_fence;
 mod cases_people;
+mod cases_watch;
 mod crash;
 mod enrolment;
 mod plan;

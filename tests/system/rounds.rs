@@ -5,18 +5,6 @@ use super::{
     world::World,
 };
 
-fn at(lab: &Lab, host: &str) -> Option<String> {
-    let hosts = lab.hosts();
-    let row = hosts.as_array()?.iter().find(|row| row["host"] == host)?.clone();
-    row["at"].as_str().map(str::to_owned)
-}
-
-fn verdict(lab: &Lab, host: &str) -> Option<String> {
-    let hosts = lab.hosts();
-    let row = hosts.as_array()?.iter().find(|row| row["host"] == host)?.clone();
-    row["verdict"].as_str().map(str::to_owned)
-}
-
 #[test]
 fn every_host_is_attested_on_its_schedule_and_a_silent_one_delays_nobody() {
     let mut lab = Lab::take();
@@ -27,20 +15,20 @@ fn every_host_is_attested_on_its_schedule_and_a_silent_one_delays_nobody() {
     let daemon = lab.serve();
     for host in ["cmp-1", "cmp-2", "cmp-3"] {
         until(&format!("{host} attested"), 20, || {
-            verdict(&lab, host).filter(|verdict| verdict == "affirming")
+            lab.verdict(host).filter(|verdict| verdict == "affirming")
         });
     }
     println!("daemon: {} KiB resident", daemon.memory_kib());
 
     // cmp-2's agent hangs: it takes the connection and says nothing.
     lab.lab(&["host", "silence", "cmp-2"]);
-    let before = (at(&lab, "cmp-1"), at(&lab, "cmp-3"));
+    let before = (lab.attested_at("cmp-1"), lab.attested_at("cmp-3"));
     until("the others go on", 10, || {
-        let now = (at(&lab, "cmp-1"), at(&lab, "cmp-3"));
+        let now = (lab.attested_at("cmp-1"), lab.attested_at("cmp-3"));
         (now.0 != before.0 && now.1 != before.1).then_some(())
     });
     until("cmp-2 is Indeterminate", 60, || {
-        verdict(&lab, "cmp-2").filter(|verdict| verdict == "indeterminate")
+        lab.verdict("cmp-2").filter(|verdict| verdict == "indeterminate")
     });
     // It is recorded, and that is all.
     let world = World::of(&lab);
@@ -49,7 +37,7 @@ fn every_host_is_attested_on_its_schedule_and_a_silent_one_delays_nobody() {
     assert!(lab.cases().is_empty());
     lab.lab(&["host", "speak", "cmp-2"]);
     until("cmp-2 is Affirming again", 60, || {
-        verdict(&lab, "cmp-2").filter(|verdict| verdict == "affirming")
+        lab.verdict("cmp-2").filter(|verdict| verdict == "affirming")
     });
     assert_eq!(daemon.stop(), 0, "SIGTERM ends the daemon in order");
 }
@@ -67,15 +55,18 @@ fn observe_records_and_notifies_and_touches_nothing() {
     let daemon = lab.serve();
     lab.measure("cmp-1", "/usr/local/bin/backdoor");
     until("cmp-1 is condemned", 30, || {
-        verdict(&lab, "cmp-1").filter(|verdict| verdict == "contraindicated")
+        lab.verdict("cmp-1")
+            .filter(|verdict| verdict == "contraindicated")
     });
     until("the condemnation is notified", 30, || {
         daemon.log().contains("host-condemned").then_some(())
     });
     // Many more rounds.
-    let first = at(&lab, "cmp-1");
-    until("more rounds", 30, || (at(&lab, "cmp-1") != first).then_some(()));
-    assert_eq!(verdict(&lab, "cmp-2").as_deref(), Some("affirming"));
+    let first = lab.attested_at("cmp-1");
+    until("more rounds", 30, || {
+        (lab.attested_at("cmp-1") != first).then_some(())
+    });
+    assert_eq!(lab.verdict("cmp-2").as_deref(), Some("affirming"));
 
     let service = world.service("cmp-1");
     assert_eq!(service["status"], "enabled");
@@ -98,10 +89,10 @@ fn case_78_a_verdict_is_stale_after_three_intervals_without_a_result() {
     lab.set("schedule", "jitter_s", 0);
     let daemon = lab.serve();
     until("cmp-1 attested", 20, || {
-        verdict(&lab, "cmp-1").filter(|verdict| verdict == "affirming")
+        lab.verdict("cmp-1").filter(|verdict| verdict == "affirming")
     });
     daemon.kill();
-    let last: chrono::DateTime<chrono::Utc> = at(&lab, "cmp-1").unwrap().parse().unwrap();
+    let last: chrono::DateTime<chrono::Utc> = lab.attested_at("cmp-1").unwrap().parse().unwrap();
     let age = until("it is stale", 60, || {
         let row = lab.hosts()[0].clone();
         // Looked at after it was asked for: it is at least as old as it was then.

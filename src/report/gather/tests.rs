@@ -1,11 +1,12 @@
 //! Reports of made-up records, some of them hostile.
 
 use lazaret_attest::finding::{Code, Finding};
-use lazaret_attest::verdict::Verdict;
+use lazaret_attest::verdict::Verdict as Tier;
 use serde_json::json;
 
 use crate::config::{LocalDisk, ResponseMode};
 use crate::ids::{CaseKind, HostName, RoundId, Sha256Digest};
+use crate::report::{Release, Settled, Standing, Undone, Verdict};
 use crate::respond::guard;
 use crate::respond::journal::{Entry, json as document};
 use crate::respond::{Data, PlannedInstance, Way};
@@ -28,7 +29,7 @@ fn round(n: u8, seconds: i64, findings: &[Finding]) -> Round {
         confirms: None,
         started_at: at(seconds),
         finished_at: at(seconds),
-        verdict: Verdict::Contraindicated,
+        verdict: Tier::Contraindicated,
         findings: document(findings),
         claims: Json::empty(),
         timings: Json::empty(),
@@ -86,7 +87,7 @@ fn instance(n: u8, name: &str, way: Way, state: &str, to: Option<&str>) -> CaseI
 pub(in crate::report) fn hostile() -> Report {
     let code = *Code::ALL.first().unwrap();
     let finding = Finding {
-        gravity: Verdict::Contraindicated,
+        gravity: Tier::Contraindicated,
         ..Finding::new(code, EVIL)
     }
     .expected("aa".repeat(32))
@@ -150,7 +151,48 @@ pub(in crate::report) fn hostile() -> Report {
         instance(2, EVIL, Way::Hold, "held", None),
         instance(3, "db", Way::Evacuate, "gone", None),
     ];
-    Report::of(&case, &rounds, &journal, &instances)
+    let settled = |item: &str, state: &str| Settled {
+        item: item.into(),
+        state: state.into(),
+        by: Some(EVIL.into()),
+        at: Some(at(90)),
+        because: Some(EVIL.into()),
+    };
+    let verdict = Verdict {
+        verdict: "affirming".into(),
+        round: RoundId::new([3; 16]),
+        at: at(95),
+    };
+    let mut report = Report::of(&case, &rounds, &journal, &instances);
+    report.instances[0].masakari = Some(EVIL.into());
+    report.undone = vec![Undone {
+        at: at(70),
+        what: EVIL.into(),
+        who: Some(EVIL.into()),
+        state: "put-back".into(),
+        ended_at: Some(at(71)),
+    }];
+    report.releases = vec![Release {
+        case: "r-20261121-7f3a2c".parse().unwrap(),
+        state: "closed".into(),
+        reason: Some(EVIL.into()),
+        asked_by: EVIL.into(),
+        asked_at: at(80),
+        closed_at: Some(at(99)),
+        second_person: true,
+        agreed: Some(settled("second-person", "ticked")),
+        items: vec![settled("message-bus", "waived")],
+        verdict: Some(verdict.clone()),
+    }];
+    report.now = Some(Standing {
+        at: at(3600),
+        enrolled: true,
+        quarantined: false,
+        verdict: Some(verdict),
+        age_s: Some(3505),
+        stale: true,
+    });
+    report
 }
 
 #[test]
@@ -231,6 +273,9 @@ fn json_can_be_read_back_and_has_the_documented_fields() {
             "evidence",
             "replay",
             "rotate",
+            "undone",
+            "releases",
+            "now",
         ]
     );
     assert_eq!(value["format"], json!(1));

@@ -40,15 +40,27 @@ impl Look<'_> {
                 Turn::Leave { tell: Some(why) } => {
                     let who = self.who(drift).await;
                     let words = format!("{drift}; {who}; {why}");
-                    self.write(Word::Left, &drift.key(), words.clone(), Some(&who), Some(words))
-                        .await?;
+                    self.write(
+                        Word::Left,
+                        &drift.key(),
+                        words.clone(),
+                        Some((drift, &who)),
+                        Some(words),
+                    )
+                    .await?;
                 }
                 Turn::PutBack { tell } => {
                     if tell && drift.is_certain() {
                         let who = self.who(drift).await;
                         let words = format!("{drift}; {who}; it is being put back");
-                        self.write(Word::Found, &drift.key(), words.clone(), Some(&who), Some(words))
-                            .await?;
+                        self.write(
+                            Word::Found,
+                            &drift.key(),
+                            words.clone(),
+                            Some((drift, &who)),
+                            Some(words),
+                        )
+                        .await?;
                     }
                     back.push(drift);
                 }
@@ -201,7 +213,7 @@ impl Look<'_> {
         word: Word,
         key: &str,
         words: String,
-        who: Option<&str>,
+        news: Option<(&Drift, &str)>,
         tell: Option<String>,
     ) -> Result<(), StoreError> {
         let (context, now) = (&self.context, self.context.now());
@@ -219,7 +231,7 @@ impl Look<'_> {
             event
         });
         let queued: Vec<_> = event.iter().map(Event::queued).collect();
-        let entry = word.entry(key, words.as_str(), who).json();
+        let entry = word.entry(key, words.as_str(), news).json();
         context
             .respond
             .store

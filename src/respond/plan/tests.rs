@@ -3,11 +3,9 @@
 mod around;
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
 use proptest::prelude::*;
 
-use crate::config::ResponseMode;
 use crate::openstack::{
     Aggregate, ComputeService, ComputeServices, Flavor, Free, Migration, MigrationKind, RecoveryHost, Server,
 };
@@ -113,37 +111,10 @@ fn inventory(instances: Vec<Server>, masakari: Masakari) -> Inventory {
 
 fn response(recovery: config::Recovery, local_disk: LocalDisk) -> config::Response {
     config::Response {
-        mode: ResponseMode::Enforce,
         recovery,
         quarantine_aggregate: "quarantine".into(),
         local_disk,
-        step_deadline: Duration::ZERO,
-        step_attempts: 1,
-        masakari_deadline: Duration::ZERO,
-        evacuation_deadline: Duration::ZERO,
-        lease_duration: Duration::ZERO,
-        max_cases: 1,
-        window: Duration::ZERO,
-        keep_hosts: 1,
-        on_arrival: crate::config::OnArrival::AsItWas,
-        shared_storage: vec![],
-        other_ha: vec![],
-        ironic_nodes: Default::default(),
-        holddown_interval: Duration::from_millis(20),
-        holddown_repairs: 5,
-        max_cases_zone: 9,
-        max_cases_aggregate: 9,
-        keep_free_vcpus: 0,
-        keep_free_memory_mb: 0,
-        startup_grace: Duration::ZERO,
-        brake_hosts: 3,
-        brake_wait: Duration::ZERO,
-        brake_probe: 4,
-        silence: None,
-        unschedule_return: config::Return::Auto,
-        second_person: false,
-        verdict_age: Duration::from_secs(300),
-        boot_deadline: Duration::from_secs(2),
+        ..crate::respond::tests::response()
     }
 }
 

@@ -4,11 +4,12 @@ use std::time::Duration;
 
 use serde_json::json;
 use tokio::time::Instant;
+use uuid::Uuid;
 
 use crate::clock::Timestamp;
 use crate::fence::Fenced;
 use crate::ids::HostName;
-use crate::openstack::{Error, Notification, NotificationStatus, Notified};
+use crate::openstack::{Error, Notification, NotificationStatus, Notified, VmMove};
 use crate::permit::Effect;
 use crate::respond::journal::Entry;
 use crate::respond::plan::Plan;
@@ -136,6 +137,9 @@ async fn follow(
             word(&notification.status),
             watch::summary(&recorded)
         );
+        if notification.status.is_final() || Instant::now() >= end {
+            note_what_it_says(context, id).await?;
+        }
         if notification.status.is_final() {
             let clean = settled && !recorded.iter().any(|known| known.state == watch::FAILED);
             return Ok(if clean {
@@ -158,6 +162,40 @@ async fn follow(
         tokio::time::sleep(context.respond.pace).await;
         notification = context.cloud.notification(id).await?;
     }
+}
+
+/// The key under which the journal has what Masakari says of each instance.
+pub(crate) const SAYS: &str = "masakari_says";
+
+/// Masakari is waited for this long when it is asked what it did: nova's word decides, and instances wait.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Notes what Masakari says of each instance, where it is new enough to say (1.3). For people: what became of an instance
+/// is nova's to say.
+async fn note_what_it_says(context: &Context<'_>, id: Uuid) -> Result<(), Trouble> {
+    let entry = match tokio::time::timeout(PATIENCE, context.cloud.vm_moves(id)).await {
+        Ok(Ok(None)) => return Ok(()),
+        Ok(Ok(Some(moves))) => {
+            let says = VmMove::words(&moves);
+            let moved = says.values().filter(|words| words.starts_with("succeeded"));
+            let words = format!(
+                "Masakari says that it moved {} of {} instances",
+                moved.count(),
+                says.len()
+            );
+            Entry::with(words, &json!({ SAYS: says }))
+        }
+        Ok(Err(error)) => Entry::says(format!(
+            "what Masakari did with each instance cannot be read: {error}"
+        )),
+        Err(_) => Entry::says(format!(
+            "what Masakari did with each instance cannot be read: no answer within {PATIENCE:?}"
+        )),
+    };
+    if !context.remarks(Step::Evacuate).any(|known| known == entry) {
+        context.note(Step::Evacuate, &entry).await?;
+    }
+    Ok(())
 }
 
 fn word(status: &NotificationStatus) -> &str {

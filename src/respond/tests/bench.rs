@@ -10,7 +10,7 @@ use lazaret_attest::verdict::Verdict;
 use super::*;
 use crate::clock::{ManualClock, Timestamp};
 use crate::config::secret::{Secret, SecretSource};
-use crate::config::{FenceTimes, LocalDisk, Recovery, ResponseMode, Return};
+use crate::config::{FenceTimes, ResponseMode};
 use crate::ids::{CaseId, RoundId, Sha256Digest};
 use crate::openstack::scripted::{Answer, Request, Server, answer};
 use crate::openstack::{self, Connection, Credential};
@@ -107,36 +107,11 @@ impl World {
     pub(in crate::respond) fn respond(&self, mode: ResponseMode) -> Respond {
         let config = Response {
             mode,
-            recovery: Recovery::Nova,
-            quarantine_aggregate: "lazaret-quarantine".into(),
-            local_disk: LocalDisk::Hold,
             step_deadline: Duration::from_secs(60),
             step_attempts: 5,
             masakari_deadline: Duration::from_secs(600),
             evacuation_deadline: Duration::from_secs(600),
-            lease_duration: Duration::from_secs(60),
-            max_cases: 2,
-            window: Duration::from_secs(3600),
-            keep_hosts: 1,
-            on_arrival: crate::config::OnArrival::AsItWas,
-            shared_storage: vec![],
-            other_ha: vec![],
-            ironic_nodes: Default::default(),
-            holddown_interval: Duration::from_millis(20),
-            holddown_repairs: 5,
-            max_cases_zone: 9,
-            max_cases_aggregate: 9,
-            keep_free_vcpus: 0,
-            keep_free_memory_mb: 0,
-            startup_grace: Duration::ZERO,
-            brake_hosts: 3,
-            brake_wait: Duration::ZERO,
-            brake_probe: 4,
-            silence: None,
-            unschedule_return: Return::Auto,
-            second_person: false,
-            verdict_age: Duration::from_secs(300),
-            boot_deadline: Duration::from_secs(2),
+            ..super::tests::response()
         };
         let times = FenceTimes {
             off_polls: 3,

@@ -22,6 +22,7 @@ mod orphans;
 mod release;
 mod release_again;
 mod secrets;
+mod told;
 mod world;
 
 use std::collections::BTreeMap;

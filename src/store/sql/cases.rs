@@ -16,6 +16,8 @@ statements! {
     CASE = concat!("SELECT ", case_columns!(), " FROM cases WHERE id = ?");
     CASES = concat!("SELECT ", case_columns!(), " FROM cases ORDER BY opened_at DESC, id");
     CASES_OF_HOST = concat!("SELECT ", case_columns!(), " FROM cases WHERE host = ? ORDER BY opened_at DESC, id");
+    CASE_LAST_QUARANTINE =
+        "SELECT id FROM cases WHERE host = ? AND kind = 'quarantine' ORDER BY opened_at DESC, id LIMIT 1";
     CASES_UNCLOSED = concat!(
         "SELECT ", case_columns!(), " FROM cases WHERE unclosed_host IS NOT NULL ORDER BY opened_at DESC, id"
     );

@@ -106,7 +106,7 @@ async fn case_09_one_tpm_under_two_hosts_is_refused_and_names_the_other() {
     assert_eq!(store.host(&twin.name).await.unwrap(), None);
     assert!(store.enrolments(Some(&twin.name)).await.unwrap().is_empty());
 
-    store.remove_host(&host("cmp-1"), "root", NOW).await.unwrap();
+    store.remove_host(&host("cmp-1"), &removal(), NOW).await.unwrap();
     store.enrol(&twin, "root", false, NOW).await.unwrap();
     let gone = store.enrolments(Some(&host("cmp-1"))).await.unwrap();
     assert_eq!(gone.last().unwrap().action, "removed");
@@ -118,14 +118,62 @@ async fn a_host_with_an_unclosed_case_is_not_forgotten() {
     let store = scratch.open().await;
     let case = opened(&store, "cmp-1", 1).await;
     let error = store
-        .remove_host(&host("cmp-1"), "root", NOW)
+        .remove_host(&host("cmp-1"), &removal(), NOW)
         .await
         .unwrap_err()
         .to_string();
     assert!(error.contains(case.as_str()), "{error}");
     assert!(store.host(&host("cmp-1")).await.unwrap().is_some());
-    let error = store.remove_host(&host("cmp-9"), "root", NOW).await.unwrap_err();
+    let error = store
+        .remove_host(&host("cmp-9"), &removal(), NOW)
+        .await
+        .unwrap_err();
     assert!(matches!(error, StoreError::Unknown { .. }), "{error}");
+    assert!(
+        store.latest_audit(9).await.unwrap().is_empty(),
+        "what was refused was not done"
+    );
+}
+
+fn removal() -> AuditEntry {
+    AuditEntry {
+        who: "root".into(),
+        what: "remove".into(),
+        subject: "host cmp-1".into(),
+        outcome: "done: it is scrap".into(),
+    }
+}
+
+/// Removing it and enrolling it again is no way around a release.
+#[tokio::test]
+async fn case_74_a_host_that_was_removed_in_quarantine_is_in_it_again_once_it_is_enrolled() {
+    let scratch = Scratch::new();
+    let store = scratch.open().await;
+    let case = opened(&store, "cmp-1", 1).await;
+    let name = host("cmp-1");
+    let lease = case_lease(&store, &case, NOW).await;
+    let says = Json::empty();
+    for step in ["disable", "fence"] {
+        store.begin_step(&lease, step, &says, NOW).await.unwrap();
+    }
+    let outcome = Outcome {
+        reason: "out".into(),
+        detail: Json::empty(),
+    };
+    store.close_case(&lease, &outcome, &[], NOW).await.unwrap();
+    let quarantined = || async { store.host(&name).await.unwrap().unwrap().quarantined_by };
+    assert_eq!(quarantined().await, Some(case.clone()));
+    let enrolled = store.host(&name).await.unwrap().unwrap().enrolled;
+    store.remove_host(&name, &removal(), NOW).await.unwrap();
+    assert_eq!(store.host(&name).await.unwrap(), None);
+    assert_eq!(store.latest_audit(9).await.unwrap()[0].entry, removal());
+    store.enrol(&enrolled, "root", false, NOW).await.unwrap();
+    assert_eq!(quarantined().await, Some(case));
+    // One that was given back before is not.
+    store.end_quarantine(&name).await.unwrap();
+    store.remove_host(&name, &removal(), NOW).await.unwrap();
+    store.enrol(&enrolled, "root", false, NOW).await.unwrap();
+    assert_eq!(quarantined().await, None);
 }
 
 fn challenge(nonce: u8, name: &HostName) -> NewChallenge {

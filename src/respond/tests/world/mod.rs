@@ -70,6 +70,8 @@ pub(super) struct State {
     pub(super) notifications: Vec<(String, &'static str, String, u32)>,
     /// What Masakari's runs end in; finished when there is nothing.
     pub(super) masakari_ends: Vec<&'static str>,
+    /// What Masakari says that it did with each instance; nothing below 1.3.
+    pub(super) vm_moves: Option<Value>,
     /// Masakari drags this host into the quarantine.
     pub(super) spare: Option<String>,
     pub(super) faults: Vec<(&'static str, usize, How)>,
@@ -243,7 +245,10 @@ impl State {
                     .to_owned(),
             ),
             ("GET", ["v2.1"]) => answer(200, r#"{"version": {"version": "2.93", "min_version": "2.1"}}"#),
-            ("GET", ["v1"]) => answer(200, r#"{"version": {"version": "1.2", "min_version": "1.0"}}"#),
+            ("GET", ["v1"]) => {
+                let version = if self.vm_moves.is_some() { "1.3" } else { "1.2" };
+                answer(200, json!({"version": {"version": version, "min_version": "1.0"}}).to_string())
+            }
             ("GET", ["v2.1", "os-services"]) => self.list_services(query),
             ("PUT", ["v2.1", "os-services", service]) => self.put_service(service, &body),
             ("GET", ["v2.1", "os-aggregates"]) => self.list_aggregates(),
@@ -265,6 +270,9 @@ impl State {
             ("PUT", ["v1", "segments", _, "hosts", _]) => self.put_segment_host(&body),
             ("POST", ["v1", "notifications"]) => self.notify(&body),
             ("GET", ["v1", "notifications"]) => self.list_notifications(),
+            ("GET", ["v1", "notifications", _, "vmoves"]) => {
+                answer(200, json!({ "vmoves": self.vm_moves }).to_string())
+            }
             ("GET", ["v1", "notifications", known]) => self.look_at_notification(known),
             ("GET", ["baremetal"]) => answer(
                 200,
