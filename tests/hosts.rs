@@ -74,11 +74,7 @@ impl Place {
 
 fn command(config: &Path) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_lazaret"));
-    command
-        .arg("--config")
-        .arg(config)
-        .env("USER", "ann")
-        .env_remove("SUDO_USER");
+    command.arg("--config").arg(config);
     command
 }
 
@@ -179,7 +175,10 @@ async fn case_74_a_host_that_is_removed_has_no_more_rounds_and_no_news_of_its_si
     assert_eq!(history.last().map(|last| last.action.as_str()), Some("removed"));
     let audit = store.latest_audit(9).await.expect("the audit trail");
     let entry = &audit[0].entry;
-    assert_eq!((entry.who.as_str(), entry.what.as_str()), ("cli:ann", "remove"));
+    assert!(
+        entry.who.starts_with("cli:") && entry.what == "remove",
+        "{entry:?}"
+    );
     assert!(entry.outcome.contains("its board is dead"));
     let again = place.run(&["hosts", "remove", "cmp-1", "--because", "x"]);
     assert_eq!(again.status.code(), Some(66), "{}", said(&again));
@@ -203,11 +202,11 @@ async fn case_74_a_host_with_an_open_case_stays_and_one_in_quarantine_needs_a_re
     assert_eq!(refused.status.code(), Some(65), "{}", said(&refused));
     assert!(said(&refused).contains(case.as_str()), "{}", said(&refused));
     close(&store, &case).await;
-    for because in [None, Some("  ")] {
-        let refused = remove(because);
-        assert_eq!(refused.status.code(), Some(65), "{}", said(&refused));
-        assert!(said(&refused).contains("in quarantine"), "{}", said(&refused));
-    }
+    let refused = remove(None);
+    assert_eq!(refused.status.code(), Some(65), "{}", said(&refused));
+    assert!(said(&refused).contains("in quarantine"), "{}", said(&refused));
+    let refused = remove(Some("  "));
+    assert_eq!(refused.status.code(), Some(64), "{}", said(&refused));
     assert!(store.host(&name("cmp-1")).await.expect("read").is_some());
     let removed = remove(Some("scrap"));
     assert_eq!(removed.status.code(), Some(0), "{}", said(&removed));

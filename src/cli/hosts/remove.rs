@@ -7,6 +7,7 @@ use crate::{
         context,
         exit::{Exit, Trouble},
         out,
+        who::{reason, who},
     },
     clock::{Clock as _, SystemClock},
     ids::HostName,
@@ -20,7 +21,7 @@ pub(super) struct Remove {
     host: HostName,
 
     /// Why, for the audit trail: its pinned keys are forgotten, and any machine may be enrolled under its name then.
-    #[arg(long, value_name = "TEXT")]
+    #[arg(long, value_name = "TEXT", value_parser = reason)]
     because: Option<String>,
 }
 
@@ -38,8 +39,7 @@ impl Remove {
                 case.id
             ));
         }
-        let because = self.because.as_deref().map(str::trim).unwrap_or_default();
-        if because.is_empty() {
+        let Some(because) = self.because else {
             return refused(match &host.quarantined_by {
                 Some(case) => format!(
                     "host {name} is in quarantine, by case {case}: nobody keeps it out once it is removed. Say why with \
@@ -50,10 +50,10 @@ impl Remove {
                      name. Say why with --because TEXT"
                 ),
             });
-        }
+        };
         let quarantine = host.quarantined_by.as_ref();
         let entry = AuditEntry {
-            who: context::who(),
+            who: who(),
             what: "remove".to_owned(),
             subject: format!("host {name}"),
             outcome: match quarantine {

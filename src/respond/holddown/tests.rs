@@ -121,6 +121,19 @@ fn what_was_put_back_and_comes_again_is_told_again_and_what_stands_is_told_once(
     assert_eq!(past.gone(&BTreeSet::new()).collect::<Vec<_>>(), ["enabled"]);
     past.note("enabled", Word::Gone, NOW);
     assert_eq!(past.gone(&BTreeSet::new()).count(), 0);
+    for (word, stands) in [
+        (Word::Found, true),
+        (Word::Failed, true),
+        (Word::Left, true),
+        (Word::PutBack, false),
+    ] {
+        past.note("enabled", word, NOW);
+        assert_eq!(
+            past.gone(&BTreeSet::new()).count(),
+            usize::from(stands),
+            "{word:?}"
+        );
+    }
 }
 
 #[test]
@@ -180,6 +193,45 @@ fn tries_of_a_clock_that_was_ahead_do_not_keep_it_from_another_one() {
     past.note("powered-on", Word::Failed, NOW);
     let soon = turn(&drift, &past, 5, NOW.plus(MINUTE), None);
     assert!(matches!(soon, Turn::Leave { .. }), "{soon:?}");
+}
+
+/// What cannot be put back is not hammered at either.
+#[test]
+fn what_fails_again_and_again_is_tried_less_often() {
+    let mut past = Past::default();
+    let at = |minute| NOW.plus(MINUTE * minute);
+    for minute in 0..5 {
+        assert!(matches!(
+            turn(&Drift::Enabled, &past, 5, at(minute), None),
+            Turn::PutBack { .. }
+        ));
+        past.note("enabled", Word::Failed, at(minute));
+    }
+    let slowed = turn(&Drift::Enabled, &past, 5, at(5), None);
+    assert!(
+        matches!(&slowed, Turn::Leave { tell: Some(why) } if why.contains("tried 5 times")),
+        "{slowed:?}"
+    );
+    assert!(matches!(
+        turn(&Drift::Enabled, &past, 5, at(14), None),
+        Turn::PutBack { .. }
+    ));
+}
+
+/// A BMC that cannot be read hides nothing that the agent shows.
+#[test]
+fn a_host_whose_power_cannot_be_read_is_alive_when_its_agent_answers() {
+    let seen = |answers| Seen {
+        power: PowerNow::NotKnown("silent".to_owned()),
+        agent_answers: answers,
+        ..as_left()
+    };
+    let found = drifts(&ALL, &seen(true), &plan());
+    assert_eq!(found, [Drift::Alive]);
+    assert_eq!(found[0].repairs(), [Repair::Fence]);
+    let found = drifts(&ALL, &seen(false), &plan());
+    assert_eq!(found, [Drift::PowerNotKnown("silent".to_owned())]);
+    assert!(found[0].repairs().is_empty(), "a person has to look at it");
 }
 
 #[test]

@@ -50,6 +50,43 @@ proptest! {
 }
 
 #[test]
+fn only_a_later_round_that_says_otherwise_spoils_a_verdict() {
+    let second = |at: i64| Timestamp::from_millis(at * 1000);
+    let attested = Attested {
+        round: round(1),
+        verdict: Verdict::Affirming,
+        at: second(10),
+        policy: Some(policy(1)),
+        words: String::new(),
+    };
+    for (verdict, at, n, spoils) in [
+        (Verdict::Warning, 11, 2, true),
+        (Verdict::Contraindicated, 11, 2, true),
+        (Verdict::Indeterminate, 11, 2, true),
+        (Verdict::Affirming, 11, 2, false),
+        (Verdict::Warning, 9, 2, false),
+        (Verdict::Warning, 11, 1, false),
+    ] {
+        let wanted = Wanted {
+            booted_at: second(5),
+            now: second(20),
+            max_age: Duration::from_secs(300),
+            policy: policy(1),
+            last: Some(LastResult {
+                verdict,
+                round: round(n),
+                at: second(at),
+            }),
+        };
+        assert_eq!(
+            lets_back(Some(&attested), &wanted).is_err(),
+            spoils,
+            "{verdict} at {at}"
+        );
+    }
+}
+
+#[test]
 fn what_takes_something_back_is_after_the_verdict_and_trust_is_last() {
     let steps = saga::steps(CaseKind::Release, true);
     let place = |step| steps.iter().position(|known| *known == step).unwrap();

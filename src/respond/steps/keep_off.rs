@@ -204,3 +204,38 @@ fn methods<'a>(context: &'a Context<'_>) -> impl Iterator<Item = &'a Method> {
     let fence = context.respond.fencing.host(&context.case.host);
     fence.into_iter().flat_map(|fence| fence.methods.iter())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::Timestamp;
+    use crate::store::Phase;
+
+    /// A daemon that was killed in between may have written down what somebody else had set since.
+    #[test]
+    fn the_first_record_of_a_policy_counts() {
+        let entry = |seq, method: &str, policy: &str| JournalEntry {
+            seq,
+            at: Timestamp::from_millis(seq),
+            step: "fence".to_owned(),
+            phase: Phase::Note,
+            epoch: 1,
+            detail: Entry::with(
+                "words",
+                &json!({ "method": method, "restore_policy_was": policy }),
+            )
+            .json(),
+        };
+        let journal = [
+            entry(1, "redfish a", "LastState"),
+            entry(2, "redfish b", "AlwaysOn"),
+            entry(3, "redfish a", "AlwaysOn"),
+        ];
+        let known = before(&journal);
+        assert_eq!(
+            (known["redfish a"].as_str(), known["redfish b"].as_str()),
+            ("LastState", "AlwaysOn")
+        );
+        assert!(kept(&journal).is_empty());
+    }
+}

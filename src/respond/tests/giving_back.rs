@@ -17,19 +17,29 @@ pub(super) struct Fake {
     verdict: Mutex<Verdict>,
     pub(super) policy: Mutex<Sha256Digest>,
     asked: Mutex<u8>,
+    /// From this question on it says Contraindicated.
+    pub(super) fails_from: Mutex<Option<u8>>,
+    /// The policy is another one each time that it is looked at, so that no verdict lasts.
+    pub(super) restless: Mutex<bool>,
 }
 
 impl Attester for Fake {
     fn attest<'a>(&'a self, _: &'a HostName) -> Asked<'a, Attested> {
         Box::pin(async move {
-            let round = {
+            let asked = {
                 let mut asked = self.asked.lock().unwrap();
                 *asked += 1;
-                RoundId::new([200 + *asked % 50; 16])
+                *asked
             };
+            let round = RoundId::new([200 + asked % 50; 16]);
+            let fails = self.fails_from.lock().unwrap().is_some_and(|from| asked >= from);
             Ok(Attested {
                 round,
-                verdict: *self.verdict.lock().unwrap(),
+                verdict: if fails {
+                    Verdict::Contraindicated
+                } else {
+                    *self.verdict.lock().unwrap()
+                },
                 at: self.clock.now(),
                 policy: Some(*self.policy.lock().unwrap()),
                 words: "a finding".to_owned(),
@@ -38,7 +48,13 @@ impl Attester for Fake {
     }
 
     fn policy<'a>(&'a self, _: &'a HostName) -> Asked<'a, Sha256Digest> {
-        Box::pin(async move { Ok(*self.policy.lock().unwrap()) })
+        Box::pin(async move {
+            let mut policy = self.policy.lock().unwrap();
+            if *self.restless.lock().unwrap() {
+                policy.0[0] = policy.0[0].wrapping_add(1);
+            }
+            Ok(*policy)
+        })
     }
 }
 
@@ -49,6 +65,8 @@ impl Fake {
             verdict: Mutex::new(verdict),
             policy: Mutex::new(Sha256Digest([7; 32])),
             asked: Mutex::new(0),
+            fails_from: Mutex::new(None),
+            restless: Mutex::new(false),
         })
     }
 
@@ -76,6 +94,19 @@ pub(super) async fn quarantined(bench: &mut Bench, daemon: &Arc<Respond>) -> Cas
     assert!(matches!(case.state, CaseState::Closed { .. }), "{case:?}");
     bench.world.with(|state| state.effects.clear());
     case
+}
+
+/// A host that is out, with whoever says this verdict when it is asked.
+pub(super) async fn out(
+    guests: u8,
+    recovery: Recovery,
+    verdict: Verdict,
+) -> (Bench, Arc<Fake>, Arc<Respond>, Case) {
+    let mut bench = Bench::new(guests, recovery).await;
+    let fake = Fake::says(&bench, verdict);
+    let daemon = with(&bench, "a", &fake);
+    let quarantine = quarantined(&mut bench, &daemon).await;
+    (bench, fake, daemon, quarantine)
 }
 
 /// Opens a release as the command line does.
@@ -162,6 +193,13 @@ pub(super) async fn drive(bench: &Bench, daemon: &Arc<Respond>, id: &CaseId) -> 
     stop.cancel();
     driving.join_next().await.unwrap().unwrap();
     case
+}
+
+/// A person lets a release that waits go on.
+pub(super) async fn again(bench: &Bench, daemon: &Arc<Respond>, id: &CaseId) -> Case {
+    let now = bench.clock.now();
+    bench.store.approve(id, "cli:ann", now).await.unwrap();
+    drive(bench, daemon, id).await
 }
 
 pub(super) async fn held_by(bench: &Bench) -> Option<CaseId> {

@@ -137,7 +137,16 @@ async fn flags_are_not_put_back_while_the_host_is_not_seen_off() {
         state.services.get_mut("cmp-1").unwrap().2 = false;
         state.faults = vec![("POST /redfish", 99, How::Status(500, "{}"))];
     });
+    let asked = || bench.world.server.count("POST /redfish");
+    let before = asked();
     assert_eq!(look(&bench, &daemon, &case).await.0, Vec::<String>::new());
+    assert_eq!(
+        asked() - before,
+        1,
+        "what needs the host off is not tried once it was not seen off"
+    );
+    let (effects, told) = look(&bench, &daemon, &case).await;
+    assert_eq!((effects, told), (vec![], 0), "that it fails still is no news");
     bench.world.with(|state| state.faults.clear());
     assert_eq!(
         look(&bench, &daemon, &case).await.0,
@@ -178,6 +187,62 @@ async fn case_40_an_instance_that_came_back_is_evacuated_after_the_host_was_seen
     assert_eq!(look(&bench, &daemon, &case).await, (vec![], 0));
 }
 
+/// It was evacuated once already: what is recorded of it does not stand any more.
+#[tokio::test]
+async fn an_instance_that_was_evacuated_before_is_evacuated_again_when_it_comes_back() {
+    let mut bench = Bench::new(1, Recovery::Nova).await;
+    let daemon = bench.daemon("a");
+    let case = quarantined(&mut bench, &daemon).await;
+    bench.world.with(|state| {
+        let guest = state.guests.get_mut(&1).unwrap();
+        (guest.host, guest.moves) = ("cmp-1".into(), vec![]);
+    });
+    assert_eq!(
+        look(&bench, &daemon, &case).await,
+        (vec!["evacuate 1".to_owned()], 1)
+    );
+    assert_eq!(look(&bench, &daemon, &case).await, (vec![], 0));
+}
+
+/// What was left there for a person is no drift, and neither is a resize that has ended.
+#[tokio::test]
+async fn case_40_what_was_left_there_is_no_drift_and_what_may_return_is_told_once() {
+    let mut bench = Bench::new(2, Recovery::Nova).await;
+    bench
+        .world
+        .with(|state| state.guests.get_mut(&2).unwrap().volume = false);
+    let daemon = bench.daemon("a");
+    let case = quarantined(&mut bench, &daemon).await;
+    assert_eq!(bench.world.with(|state| state.guests[&2].host.clone()), "cmp-1");
+    assert_eq!(look(&bench, &daemon, &case).await, (vec![], 0));
+    for (status, told) in [
+        ("confirmed", 0),
+        ("finished", 1),
+        ("finished", 0),
+        ("reverted", 0),
+    ] {
+        bench.world.with(|state| state.resized = Some(status));
+        assert_eq!(look(&bench, &daemon, &case).await, (vec![], told), "{status}");
+    }
+    assert!(words(&bench, &case).await.contains("no longer seen"));
+}
+
+#[tokio::test]
+async fn asked_to_stop_nothing_more_is_put_back() {
+    let mut bench = Bench::new(1, Recovery::Nova).await;
+    let daemon = bench.daemon("a");
+    let case = quarantined(&mut bench, &daemon).await;
+    bench.world.with(|state| state.off = false);
+    let (cloud, stop) = (bench.world.cloud(), CancellationToken::new());
+    stop.cancel();
+    daemon.look_again(&cloud, &case.id, None, &stop).await.unwrap();
+    assert_eq!(bench.effects(), Vec::<String>::new());
+    // The next daemon does, and tells it no second time.
+    let before = drifts(&bench).await;
+    assert_eq!(look(&bench, &daemon, &case).await.0, ["off cmp-1"]);
+    assert_eq!(drifts(&bench).await, before);
+}
+
 #[tokio::test]
 async fn in_mode_observe_drift_is_told_once_and_nothing_is_touched() {
     let mut bench = Bench::new(1, Recovery::Nova).await;
@@ -203,6 +268,14 @@ async fn a_paused_host_is_looked_at_and_told_and_not_touched() {
     bench
         .pause(Some(&name(1)), Duration::ZERO, Duration::from_secs(3600))
         .await;
+    // That nova's row moved may be anything, and nothing may be done to know more.
+    let (cloud, stop) = (bench.world.cloud(), CancellationToken::new());
+    let long_ago = Some(Timestamp::from_millis(0));
+    daemon
+        .look_again(&cloud, &case.id, long_ago, &stop)
+        .await
+        .unwrap();
+    assert_eq!((bench.effects(), drifts(&bench).await), (vec![], 0));
     bench.world.with(|state| state.off = false);
     assert_eq!(look(&bench, &daemon, &case).await, (vec![], 1));
     assert_eq!(look(&bench, &daemon, &case).await, (vec![], 0));
@@ -257,6 +330,33 @@ async fn only_a_case_that_nobody_works_on_and_that_still_holds_the_host_is_looke
     bench.store.end_quarantine(&case.host).await.unwrap();
     assert_eq!(look(&bench, &daemon, &case).await, (vec![], 0));
     assert!(!bench.world.with(|state| state.off));
+}
+
+/// The driver is at it: what its steps have done so far may be about to change.
+#[tokio::test]
+async fn a_case_that_is_open_is_the_drivers() {
+    let mut bench = Bench::new(1, Recovery::Nova).await;
+    let daemon = bench.daemon("a");
+    bench.condemn(&daemon, &name(1), "aa").await;
+    let case = bench.case().await;
+    let (kind, minute) = (LeaseKind::Case(case.id.clone()), Duration::from_secs(60));
+    let now = bench.clock.now();
+    let lease = bench.store.lease(kind, "b", now, minute).await.unwrap().unwrap();
+    let says = journal::Entry::says("x").json();
+    bench
+        .store
+        .begin_step(&lease, "disable", &says, now)
+        .await
+        .unwrap();
+    let done = crate::store::StepState::Done;
+    let ended = bench.store.end_step(&lease, "disable", done, None, &says, now);
+    ended.await.unwrap();
+    bench.store.release(lease).await.unwrap();
+    assert_eq!(
+        bench.store.host(&name(1)).await.unwrap().unwrap().quarantined_by,
+        Some(case.id.clone())
+    );
+    assert_eq!(look(&bench, &daemon, &case).await, (vec![], 0));
 }
 
 /// Cut off at any request, the next look ends as if nothing had been.

@@ -96,6 +96,8 @@ async fn a_policy_that_was_changed_back_is_put_back_and_told_each_time() {
     let look = || daemon.look_again(&cloud, &quarantine.id, None, &stop);
     look().await.unwrap();
     assert_eq!(bench.effects(), Vec::<String>::new());
+    bench.clock.advance(Duration::from_secs(30));
+    assert!(!bench.kinds().await.contains(&"drift".to_owned()));
     for time in 1..=2 {
         bench
             .world
@@ -159,6 +161,23 @@ async fn a_bmc_that_has_no_policy_or_refuses_is_told_of_and_no_obstacle() {
         assert!(matches!(release.state, CaseState::Closed { .. }), "{release:?}");
         assert_eq!(bench.effects(), GIVEN_BACK);
     }
+}
+
+/// Instances wait for this: a BMC that just failed is not waited for once more.
+#[tokio::test]
+async fn a_bmc_that_just_failed_is_not_asked_and_the_other_keeps_the_host_off() {
+    let mut bench = Bench::new(1, Recovery::Nova).await;
+    bench.world.with(|state| {
+        state.second_bmc = true;
+        state.restore_policy = Some("LastState".into());
+        state.faults = vec![("GET /redfish/v1/Systems/1", 999, How::Status(500, "{}"))];
+    });
+    let daemon = bench.daemon("a");
+    let quarantine = quarantined(&mut bench, &daemon).await;
+    assert_eq!(policy(&bench).as_deref(), Some("AlwaysOff"));
+    let said = says(&bench, &quarantine).await;
+    assert!(said.contains("failed just now, and was not asked"), "{said}");
+    assert!(said.contains("redfish localhost"), "{said}");
 }
 
 /// Whoever set another one while the host was out had a reason.

@@ -40,8 +40,10 @@ async fn a_maintenance_that_another_one_ended_begins_again_and_is_told() {
             state.services.get_mut("cmp-1").unwrap().0 = true;
             state.effects.clear();
         });
+        let told = drifts(&bench).await;
         look().await.unwrap();
         assert_eq!(bench.effects(), ["disable cmp-1"]);
+        assert_eq!(drifts(&bench).await, told + 1);
         bench.world.with(|state| {
             state.faults.clear();
             state.effects.clear();

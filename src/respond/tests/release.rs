@@ -10,10 +10,7 @@ use crate::store::ItemState;
 #[tokio::test]
 async fn case_44_a_host_is_given_back_in_order_after_a_fresh_verdict() {
     for recovery in [Recovery::Nova, Recovery::Masakari] {
-        let mut bench = Bench::new(2, recovery).await;
-        let fake = Fake::says(&bench, Verdict::Affirming);
-        let daemon = with(&bench, "a", &fake);
-        let quarantine = quarantined(&mut bench, &daemon).await;
+        let (bench, fake, daemon, quarantine) = out(2, recovery, Verdict::Affirming).await;
         settle_all(&bench, &quarantine).await;
         let id = ask(&bench, &quarantine, false).await;
         let case = drive(&bench, &daemon, &id).await;
@@ -100,24 +97,15 @@ async fn case_44_without_an_affirming_verdict_nothing_is_taken_back() {
         assert_eq!(Attested::newest(&journal).unwrap().verdict, verdict);
         // It is as it should be now, and a person asks again.
         fake.now_says(Verdict::Affirming);
-        bench
-            .store
-            .approve(&id, "cli:ann", bench.clock.now())
-            .await
-            .unwrap();
-        drive(&bench, &daemon, &id).await;
+        again(&bench, &daemon, &id).await;
         assert_eq!(bench.effects(), GIVEN_BACK);
     }
 }
 
 #[tokio::test]
 async fn nothing_is_booted_before_what_the_host_knew_is_ticked_or_waived_and_a_second_person_agreed() {
-    let mut bench = Bench::new(1, Recovery::Nova).await;
-    let fake = Fake::says(&bench, Verdict::Affirming);
-    let daemon = with(&bench, "a", &fake);
-    let quarantine = quarantined(&mut bench, &daemon).await;
+    let (bench, _fake, daemon, quarantine) = out(1, Recovery::Nova, Verdict::Affirming).await;
     let id = ask(&bench, &quarantine, true).await;
-    let again = || bench.store.approve(&id, "cli:ann", bench.clock.now());
     let case = drive(&bench, &daemon, &id).await;
     assert!(
         matches!(&case.state, CaseState::Held { reason } if reason.contains("message-bus, disk-copies")),
@@ -131,8 +119,7 @@ async fn nothing_is_booted_before_what_the_host_knew_is_ticked_or_waived_and_a_s
         ItemState::Ticked,
     )
     .await;
-    again().await.unwrap();
-    let case = drive(&bench, &daemon, &id).await;
+    let case = again(&bench, &daemon, &id).await;
     assert!(
         matches!(&case.state, CaseState::Held { reason } if reason.contains("disk-copies") && !reason.contains("bus")),
         "{case:?}"
@@ -140,16 +127,14 @@ async fn nothing_is_booted_before_what_the_host_knew_is_ticked_or_waived_and_a_s
     settle_all(&bench, &quarantine).await;
     // Who asked is no second person.
     settle_item(&bench, &id, SECOND_PERSON, "cli:ann", ItemState::Ticked).await;
-    again().await.unwrap();
-    let case = drive(&bench, &daemon, &id).await;
+    let case = again(&bench, &daemon, &id).await;
     assert!(
         matches!(&case.state, CaseState::Held { reason } if reason.contains("another person")),
         "{case:?}"
     );
     assert_eq!(bench.effects(), Vec::<String>::new());
     settle_item(&bench, &id, SECOND_PERSON, "cli:bob", ItemState::Ticked).await;
-    again().await.unwrap();
-    drive(&bench, &daemon, &id).await;
+    again(&bench, &daemon, &id).await;
     assert_eq!(bench.effects(), GIVEN_BACK);
 }
 
@@ -176,12 +161,7 @@ async fn forced_down_stays_while_evacuations_are_not_completed() {
             guest.moves.clear();
         }
     });
-    bench
-        .store
-        .approve(&id, "cli:ann", bench.clock.now())
-        .await
-        .unwrap();
-    drive(&bench, &daemon, &id).await;
+    again(&bench, &daemon, &id).await;
     assert_eq!(bench.effects(), GIVEN_BACK);
 }
 
@@ -189,10 +169,7 @@ async fn forced_down_stays_while_evacuations_are_not_completed() {
 #[tokio::test]
 async fn a_verdict_that_went_stale_is_made_anew_before_anything_more_is_taken_back() {
     for policy_changed in [false, true] {
-        let mut bench = Bench::new(1, Recovery::Nova).await;
-        let fake = Fake::says(&bench, Verdict::Affirming);
-        let daemon = with(&bench, "a", &fake);
-        let quarantine = quarantined(&mut bench, &daemon).await;
+        let (bench, fake, daemon, quarantine) = out(1, Recovery::Nova, Verdict::Affirming).await;
         settle_all(&bench, &quarantine).await;
         bench
             .world
@@ -207,12 +184,7 @@ async fn a_verdict_that_went_stale_is_made_anew_before_anything_more_is_taken_ba
             bench.clock.advance(Duration::from_secs(301));
         }
         fake.now_says(Verdict::Contraindicated);
-        bench
-            .store
-            .approve(&id, "cli:ann", bench.clock.now())
-            .await
-            .unwrap();
-        let case = drive(&bench, &daemon, &id).await;
+        let case = again(&bench, &daemon, &id).await;
         assert!(
             matches!(&case.state, CaseState::Held { reason } if reason.contains("stays out")),
             "{case:?}"
@@ -251,4 +223,140 @@ async fn what_was_so_before_the_quarantine_is_so_again() {
         assert!(state.aggregates["lazaret-quarantine"].2.is_empty());
     });
     assert_eq!(held_by(&bench).await, None);
+}
+
+/// Whatever takes something back looks at the verdict first: from the step on at which it fails, nothing is.
+#[tokio::test]
+async fn case_44_each_step_that_takes_something_back_sees_first_that_the_verdict_still_holds() {
+    let all = [
+        "on cmp-1",
+        "raise cmp-1",
+        "leave cmp-1",
+        "join cmp-1",
+        "no maintenance cmp-1",
+        "enable cmp-1",
+    ];
+    for fails_from in 1_u8..=7 {
+        let mut bench = Bench::new(1, Recovery::Masakari).await;
+        bench.world.with(|state| {
+            let gpu = (9, None, vec!["cmp-1".into()]);
+            state.aggregates.insert("gpu".into(), gpu);
+        });
+        let fake = Fake::says(&bench, Verdict::Affirming);
+        let daemon = with(&bench, "a", &fake);
+        let quarantine = quarantined(&mut bench, &daemon).await;
+        bench
+            .world
+            .with(|state| state.aggregates.get_mut("gpu").unwrap().2.clear());
+        settle_all(&bench, &quarantine).await;
+        *fake.restless.lock().unwrap() = true;
+        *fake.fails_from.lock().unwrap() = Some(fails_from);
+        let id = ask(&bench, &quarantine, false).await;
+        let case = drive(&bench, &daemon, &id).await;
+        assert!(
+            matches!(&case.state, CaseState::Held { reason } if reason.contains("stays out")),
+            "{fails_from}: {case:?}"
+        );
+        // The first question is the step attest's own, the second that of raise.
+        let done = usize::from(fails_from).saturating_sub(1).max(1);
+        assert_eq!(bench.effects(), all[..done], "{fails_from}");
+        assert_eq!(held_by(&bench).await, Some(quarantine.id));
+    }
+}
+
+#[tokio::test]
+async fn a_host_that_was_in_the_quarantine_aggregate_before_stays_there_and_an_aggregate_that_is_gone_is_no_obstacle()
+ {
+    let mut bench = Bench::new(1, Recovery::Nova).await;
+    bench.world.with(|state| {
+        let members = || vec!["cmp-1".to_owned()];
+        state
+            .aggregates
+            .insert("lazaret-quarantine".into(), (8, None, members()));
+        state.aggregates.insert("gpu".into(), (9, None, members()));
+    });
+    let fake = Fake::says(&bench, Verdict::Affirming);
+    let daemon = with(&bench, "a", &fake);
+    let quarantine = quarantined(&mut bench, &daemon).await;
+    bench.world.with(|state| drop(state.aggregates.remove("gpu")));
+    settle_all(&bench, &quarantine).await;
+    let id = ask(&bench, &quarantine, false).await;
+    let case = drive(&bench, &daemon, &id).await;
+    assert!(matches!(case.state, CaseState::Closed { .. }), "{case:?}");
+    assert_eq!(bench.effects(), ["on cmp-1", "raise cmp-1", "enable cmp-1"]);
+    let members = bench
+        .world
+        .with(|state| state.aggregates["lazaret-quarantine"].2.clone());
+    assert_eq!(members, ["cmp-1"]);
+}
+
+#[tokio::test]
+async fn an_aggregate_that_the_host_may_not_join_again_is_for_a_person() {
+    let mut bench = Bench::new(1, Recovery::Nova).await;
+    bench.world.with(|state| {
+        let gpu = (9, None, vec!["cmp-1".into()]);
+        state.aggregates.insert("gpu".into(), gpu);
+    });
+    let fake = Fake::says(&bench, Verdict::Affirming);
+    let daemon = with(&bench, "a", &fake);
+    let quarantine = quarantined(&mut bench, &daemon).await;
+    bench.world.with(|state| {
+        state.aggregates.get_mut("gpu").unwrap().2.clear();
+        state.faults = vec![("POST /v2.1/os-aggregates/9/action", 99, How::Status(409, "{}"))];
+    });
+    settle_all(&bench, &quarantine).await;
+    let id = ask(&bench, &quarantine, false).await;
+    let case = drive(&bench, &daemon, &id).await;
+    assert!(
+        matches!(&case.state, CaseState::Stuck { reason } if reason.contains("put it there by hand")),
+        "{case:?}"
+    );
+    assert_eq!(bench.effects(), ["on cmp-1", "raise cmp-1", "leave cmp-1"]);
+}
+
+/// Forced down and enabled, other tools would take it for theirs.
+#[tokio::test]
+async fn a_host_that_is_forced_down_again_is_not_enabled() {
+    let (bench, _fake, daemon, quarantine) = out(1, Recovery::Masakari, Verdict::Affirming).await;
+    settle_all(&bench, &quarantine).await;
+    bench
+        .world
+        .with(|state| state.faults = vec![("PUT /v1/segments", 99, How::Status(403, "{}"))]);
+    let id = ask(&bench, &quarantine, false).await;
+    let case = drive(&bench, &daemon, &id).await;
+    assert!(matches!(case.state, CaseState::Stuck { .. }), "{case:?}");
+    bench.world.with(|state| {
+        state.faults.clear();
+        state.services.get_mut("cmp-1").unwrap().2 = true;
+    });
+    let case = again(&bench, &daemon, &id).await;
+    assert!(
+        matches!(&case.state, CaseState::Stuck { reason } if reason.contains("for down again")),
+        "{case:?}"
+    );
+    assert!(!bench.world.with(|state| state.services["cmp-1"].0));
+}
+
+/// Its nova-compute has to start while nova takes it for down, and deletes what it has of every evacuated instance then.
+#[tokio::test]
+async fn a_host_is_not_booted_while_it_is_not_forced_down_or_an_evacuation_is_under_way() {
+    for (forced_down, words) in [(false, "not disabled and forced down"), (true, "have not ended")] {
+        let (bench, _fake, daemon, quarantine) = out(1, Recovery::Nova, Verdict::Affirming).await;
+        settle_all(&bench, &quarantine).await;
+        bench.world.with(|state| {
+            state.services.get_mut("cmp-1").unwrap().2 = forced_down;
+            if forced_down {
+                let guest = state.guests.get_mut(&1).unwrap();
+                guest.moves.push(("accepted".into(), None, 9999));
+            }
+        });
+        let id = ask(&bench, &quarantine, false).await;
+        let case = drive(&bench, &daemon, &id).await;
+        let reason = case.state.reason().unwrap_or_default();
+        assert!(
+            !matches!(case.state, CaseState::Closed { .. }) && reason.contains(words),
+            "{case:?}"
+        );
+        assert_eq!(bench.effects(), Vec::<String>::new());
+    }
 }

@@ -12,10 +12,7 @@ use crate::store::StepState;
 /// as before.
 #[tokio::test]
 async fn a_host_that_fails_again_in_between_goes_back_under_hold_down() {
-    let mut bench = Bench::new(1, Recovery::Nova).await;
-    let fake = Fake::says(&bench, Verdict::Warning);
-    let daemon = with(&bench, "a", &fake);
-    let quarantine = quarantined(&mut bench, &daemon).await;
+    let (mut bench, _fake, daemon, quarantine) = out(1, Recovery::Nova, Verdict::Warning).await;
     settle_all(&bench, &quarantine).await;
     let id = ask(&bench, &quarantine, false).await;
     drive(&bench, &daemon, &id).await;
@@ -44,10 +41,7 @@ async fn a_host_that_fails_again_in_between_goes_back_under_hold_down() {
 /// While a release is carried out nobody looks at the host, and the other way round.
 #[tokio::test]
 async fn a_release_and_the_hold_down_exclude_each_other() {
-    let mut bench = Bench::new(1, Recovery::Nova).await;
-    let fake = Fake::says(&bench, Verdict::Affirming);
-    let daemon = with(&bench, "a", &fake);
-    let quarantine = quarantined(&mut bench, &daemon).await;
+    let (bench, _fake, daemon, quarantine) = out(1, Recovery::Nova, Verdict::Affirming).await;
     settle_all(&bench, &quarantine).await;
     let looking = bench
         .store
@@ -82,12 +76,25 @@ async fn a_release_and_the_hold_down_exclude_each_other() {
     assert_eq!(bench.effects(), GIVEN_BACK);
 }
 
+/// Between two steps of a release its host is nobody else's, whatever it looks like.
+#[tokio::test]
+async fn a_release_that_is_open_is_not_held_down() {
+    let (bench, _fake, daemon, quarantine) = out(1, Recovery::Nova, Verdict::Affirming).await;
+    let id = ask(&bench, &quarantine, false).await;
+    bench.world.with(|state| state.off = false);
+    let (cloud, stop) = (bench.world.cloud(), CancellationToken::new());
+    let look = || daemon.look_again(&cloud, &quarantine.id, None, &stop);
+    look().await.unwrap();
+    assert_eq!(bench.effects(), Vec::<String>::new());
+    // It waits for a person, before its boot: the host is out as before.
+    drive(&bench, &daemon, &id).await;
+    look().await.unwrap();
+    assert_eq!(bench.effects(), ["off cmp-1"]);
+}
+
 #[tokio::test]
 async fn every_step_of_a_release_done_twice_has_the_effect_of_one() {
-    let mut bench = Bench::new(1, Recovery::Masakari).await;
-    let fake = Fake::says(&bench, Verdict::Affirming);
-    let daemon = with(&bench, "a", &fake);
-    let quarantine = quarantined(&mut bench, &daemon).await;
+    let (bench, _fake, daemon, quarantine) = out(1, Recovery::Masakari, Verdict::Affirming).await;
     settle_all(&bench, &quarantine).await;
     let id = ask(&bench, &quarantine, false).await;
     let case = bench.store.case(&id).await.unwrap().unwrap();

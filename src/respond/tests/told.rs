@@ -15,10 +15,7 @@ async fn report(bench: &Bench, case: &Case) -> Report {
 
 #[tokio::test]
 async fn the_report_tells_who_gave_the_host_back_and_by_which_verdict() {
-    let mut bench = Bench::new(1, Recovery::Nova).await;
-    let fake = Fake::says(&bench, Verdict::Affirming);
-    let daemon = with(&bench, "a", &fake);
-    let quarantine = quarantined(&mut bench, &daemon).await;
+    let (bench, _fake, daemon, quarantine) = out(1, Recovery::Nova, Verdict::Affirming).await;
     assert!(report(&bench, &quarantine).await.releases.is_empty());
     // Another tool enables it meanwhile.
     bench
@@ -41,12 +38,7 @@ async fn the_report_tells_who_gave_the_host_back_and_by_which_verdict() {
 
     settle_all(&bench, &quarantine).await;
     settle_item(&bench, &id, SECOND_PERSON, "cli:bob", ItemState::Ticked).await;
-    bench
-        .store
-        .approve(&id, "cli:ann", bench.clock.now())
-        .await
-        .unwrap();
-    drive(&bench, &daemon, &id).await;
+    again(&bench, &daemon, &id).await;
     let report = report(&bench, &quarantine).await;
     let [undone] = report.undone.as_slice() else {
         panic!("{:?}", report.undone)

@@ -64,6 +64,8 @@ pub(super) struct State {
     pub(super) restore_policy: Option<String>,
     /// With what reason Ironic has its only node under maintenance.
     pub(super) ironic: Option<String>,
+    /// How a resize of guest 1 away from cmp-1 stands.
+    pub(super) resized: Option<&'static str>,
     pub(super) segment: Option<bool>,
     pub(super) on_maintenance: bool,
     /// id, status, generated_time, looks left.

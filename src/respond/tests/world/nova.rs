@@ -173,6 +173,16 @@ impl State {
                     "updated_at": null}));
             }
         }
+        if let Some(status) = self
+            .resized
+            .filter(|_| !query.contains("migration_type=evacuation"))
+        {
+            rows.push(
+                json!({"uuid": "r-1", "instance_uuid": id(1), "status": status, "migration_type": "resize",
+                "source_compute": "cmp-1", "dest_compute": "cmp-2", "user_id": "u", "project_id": "p",
+                "created_at": "2026-11-21T06:00:00.000000", "updated_at": null}),
+            );
+        }
         answer(200, json!({ "migrations": rows }).to_string())
     }
 
