@@ -1,7 +1,8 @@
 //! Asks the [`guard`] with what is so now, and holds together what fails for one cause.
 //!
-//! Every limit is asked when a case is opened, and again before the host is powered off: two daemons may have opened
-//! cases at once, and other hosts may have failed alike since.
+//! Every limit is asked when a case is opened, again before the host is disabled, and again before it is powered off:
+//! two daemons may have opened cases at once, others may have been disabled while this one rested, and other hosts may
+//! have failed alike since.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -43,6 +44,13 @@ impl Respond {
         let since = at.minus(limits.window);
         let cases = self.store.cases_opened_since(since).await?;
         let others = self.counted(asking, &cases).await?;
+        let unclosed = self
+            .store
+            .cases(&CaseFilter {
+                host: None,
+                unclosed_only: true,
+            })
+            .await?;
         let all = guard::holds(
             &limits,
             &Circumstances {
@@ -57,7 +65,7 @@ impl Respond {
                 room: inventory.room(&self.config.quarantine_aggregate),
                 zone: inventory.zone().map(|zone| {
                     // What another case is about to disable does not stay.
-                    let going = about_to_go(&others, inventory, &zone.name);
+                    let going = about_to_go(&goers(asking, &unclosed), inventory, &zone.name);
                     Zone {
                         others_enabled: zone.others_enabled.saturating_sub(number(going)),
                         ..zone
@@ -68,6 +76,11 @@ impl Respond {
             },
         );
         Ok(guard::not_approved(&approved, all))
+    }
+
+    /// Whether the limits need to know what is free on the other hosts.
+    pub(super) fn asks_for_room(&self) -> bool {
+        self.config.keep_free_vcpus > 0 || self.config.keep_free_memory_mb > 0
     }
 
     /// Those of these cases that count against whoever is asking.
@@ -258,6 +271,15 @@ fn zone_of(case: &Case, inventory: &Inventory) -> Option<String> {
         .find(|service| service.host == case.host)
         .and_then(|service| service.zone.clone())
         .or_else(|| plan_of(case, &[])?.service.zone)
+}
+
+/// Those of the unclosed cases that are carried out before whoever is asking, or at the same time: those that were opened
+/// before it, however long ago, and those that a person let go on, which ask no limit again that their person saw.
+fn goers<'c>(asking: Asking<'_>, cases: &'c [Case]) -> Vec<&'c Case> {
+    let goes = |case: &&Case| {
+        counts(asking, case, false) || (case.kind == CaseKind::Quarantine && case.approved_by.is_some())
+    };
+    cases.iter().filter(goes).collect()
 }
 
 /// How many hosts of the zone take instances still, though a case is open that will disable them.

@@ -32,8 +32,7 @@ pub(super) async fn ensure(context: &Context<'_>) -> Result<Outcome, Trouble> {
         "the evidence contradicts itself, and no golden value explains that; no other host was asked"
             .to_owned()
     };
-    let floor = respond.config.keep_free_vcpus > 0 || respond.config.keep_free_memory_mb > 0;
-    let inventory = Inventory::for_limits(context.cloud, &case.host, floor).await?;
+    let inventory = Inventory::for_limits(context.cloud, &case.host, respond.asks_for_room()).await?;
     let holds = respond.holds(Asking::Known(case), causes, &inventory).await?;
     if !holds.is_empty() {
         return Ok(held(context, Step::Brake, &holds).await?);

@@ -29,6 +29,17 @@ pub(super) async fn ensure(step: Step, context: &Context<'_>) -> Result<Outcome,
 
 /// Nothing is chosen but whether its zone can do without it.
 async fn plan(context: &Context<'_>) -> Result<Outcome, Trouble> {
+    let holds = holds(context).await?;
+    if !holds.is_empty() {
+        return Ok(brake::held(context, Step::Plan, &holds).await?);
+    }
+    Ok(Outcome::Done(Entry::says(
+        "its zone keeps enough hosts without it",
+    )))
+}
+
+/// Why its zone cannot do without it now, but for what a person approved.
+async fn holds(context: &Context<'_>) -> Result<Vec<Hold>, Trouble> {
     let (respond, case) = (context.respond, context.case);
     let inventory = Inventory::for_limits(context.cloud, &case.host, false).await?;
     let keep_hosts = limits(&respond.config).keep_hosts.max(1);
@@ -43,13 +54,7 @@ async fn plan(context: &Context<'_>) -> Result<Outcome, Trouble> {
         }),
         Some(_) => None,
     };
-    let holds = guard::not_approved(&approved(case), hold.into_iter().collect());
-    if !holds.is_empty() {
-        return Ok(brake::held(context, Step::Plan, &holds).await?);
-    }
-    Ok(Outcome::Done(Entry::says(
-        "its zone keeps enough hosts without it",
-    )))
+    Ok(guard::not_approved(&approved(case), hold.into_iter().collect()))
 }
 
 /// A service that somebody else has disabled stays theirs.
@@ -58,6 +63,11 @@ async fn disable(context: &Context<'_>) -> Result<Outcome, Trouble> {
     let service = context.service().await?;
     if !service.enabled {
         return Ok(done("is disabled already", &service));
+    }
+    // It may have rested since it was planned, and others may have been disabled meanwhile.
+    let holds = holds(context).await?;
+    if !holds.is_empty() {
+        return Ok(brake::held(context, Step::Disable, &holds).await?);
     }
     let after = unless_look(
         context

@@ -120,3 +120,34 @@ fn tries_of_a_clock_that_was_ahead_do_not_end_the_hold_down() {
     );
     holds(&List { shape, ..list });
 }
+
+/// nova did not take the first request to disable host 1. While its case rested a person let the case of another host of
+/// its zone go on, and both were disabled: the zone kept none.
+#[test]
+fn a_case_that_rested_before_it_disabled_its_host_asks_the_limits_again() {
+    let masakari_and_group = |by_masakari| List {
+        shape: Shape {
+            group: vec![0, 1, 2],
+            masakari: true,
+            ..shape(3, vec![0, 1])
+        },
+        by_masakari,
+        observe: false,
+        ops: vec![
+            Op::Root(0, 0),
+            Op::Round(0, 0),
+            Op::Root(1, 0),
+            Op::Jump(0, -30),
+            Op::Root(2, 0),
+            Op::Rounds(0),
+            Op::Fault(1, true, How::Status(202)),
+            Op::Root(0, 1),
+            Op::Fault(2, true, How::Status(429)),
+            Op::Round(0, 3),
+            Op::Approve(2),
+            Op::Tick(56),
+        ],
+    };
+    holds(&masakari_and_group(true));
+    holds(&masakari_and_group(false));
+}
