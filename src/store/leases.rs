@@ -1,4 +1,4 @@
-//! Leases: who works on a host or a case, until when, and in which epoch.
+//! Leases: who works on a host or a case, or whose turn it is in a server group; until when, and in which epoch.
 
 use std::fmt;
 use std::time::Duration;
@@ -19,6 +19,8 @@ pub enum LeaseKind {
     Host(HostName),
     /// The steps of a case.
     Case(CaseId),
+    /// The turn to have a member of a server group evacuated.
+    Group(String),
 }
 
 /// The right to write about a host or a case. Each taking begins a new epoch, which ends all earlier ones.
@@ -53,6 +55,7 @@ impl LeaseKind {
         match self {
             Self::Host(name) => ("host", name.to_string()),
             Self::Case(id) => ("case", id.to_string()),
+            Self::Group(id) => ("group", id.clone()),
         }
     }
 }

@@ -35,6 +35,9 @@ const PACES_AFTER_FAILURE: u32 = 30;
 /// After a refusal, which is as a rule a task that ends soon: this many, twice as many after the next, and so on.
 const PACES_AFTER_REFUSAL: u32 = 1;
 
+/// One that waits for another member of its server group, of another case, is asked about again after this many.
+const PACES_BEFORE_A_TURN: u32 = 2;
+
 /// Evacuates every instance that is planned to be and still here. What it knows of earlier attempts it reads
 /// from nova and from the journal, so it can be cut off anywhere.
 pub(super) async fn evacuate(
@@ -203,11 +206,29 @@ async fn ask(
         if groups.iter().any(|group| busy.contains(group)) {
             continue;
         }
-        let (state, detail) = match context
+        let turn = match groups.is_empty() {
+            true => None,
+            false => match run.groups.turn(context, id).await? {
+                Ok(turn) => Some(turn),
+                Err(words) => {
+                    let rest = context.respond.pace.saturating_mul(PACES_BEFORE_A_TURN);
+                    run.rests.insert(id, Instant::now() + rest);
+                    busy.extend(groups);
+                    say(context, recorded, id, WAITING, words).await?;
+                    continue;
+                }
+            },
+        };
+        let answer = context
             .cloud
             .evacuate(&context.leave, fenced, id, None, arrival)
-            .await
+            .await;
+        if let Some(turn) = turn
+            && !answer.as_ref().is_err_and(may_arrive)
         {
+            turn.give_back(context).await?;
+        }
+        let (state, detail) = match answer {
             Ok(Evacuation::Asked | Evacuation::Underway(_)) => {
                 free -= 1;
                 busy.extend(groups);
@@ -241,7 +262,7 @@ async fn ask(
                 return Err(error.into());
             }
             Err(error) => {
-                if error.next() == Next::Look && !matches!(error, Error::Conflict(_) | Error::NotFound(_)) {
+                if may_arrive(&error) {
                     run.doubt
                         .insert(id, Instant::now() + Effect::Evacuate(id).in_doubt_for());
                     free -= 1;
@@ -251,15 +272,31 @@ async fn ask(
                 continue;
             }
         };
-        let known = recorded.iter().find(|known| known.id == id).cloned();
-        let now = known.map(|known| CaseInstance {
-            state: state.to_owned(),
-            detail: Some(detail),
-            ..known
-        });
-        watch::record(context, recorded, now.into_iter().collect()).await?;
+        say(context, recorded, id, state, detail).await?;
     }
     Ok(())
+}
+
+/// Whether the request may still reach nova, or has.
+fn may_arrive(error: &Error) -> bool {
+    error.next() == Next::Look && !matches!(error, Error::Conflict(_) | Error::NotFound(_))
+}
+
+/// Records where an instance stands, and why.
+async fn say(
+    context: &Context<'_>,
+    recorded: &mut [CaseInstance],
+    id: InstanceId,
+    state: &str,
+    detail: String,
+) -> Result<(), Trouble> {
+    let known = recorded.iter().find(|known| known.id == id).cloned();
+    let now = known.map(|known| CaseInstance {
+        state: state.to_owned(),
+        detail: Some(detail),
+        ..known
+    });
+    watch::record(context, recorded, now.into_iter().collect()).await
 }
 
 impl Run {

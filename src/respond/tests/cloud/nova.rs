@@ -189,9 +189,7 @@ impl Cloud {
             );
         }
         if self.guests[n].group {
-            // From one host; two cases at once do not see each other's.
-            let from_here = |known: &Move| known.is_open() && known.source == source;
-            let moving = |guest: &&Guest| guest.group && guest.moves.iter().any(from_here);
+            let moving = |guest: &&Guest| guest.group && guest.moves.iter().any(Move::is_open);
             if self.guests.iter().filter(moving).count() > 0 {
                 self.breaks(
                     "groups_one_by_one",

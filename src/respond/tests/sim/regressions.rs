@@ -3,7 +3,7 @@
 use super::mutants::Mutant;
 use super::ops::{Cut, How, List, Op};
 use super::run;
-use crate::respond::tests::cloud::{Mood, Shape};
+use crate::respond::tests::cloud::{End, Mood, Shape};
 
 /// The list breaks no rule any more.
 #[track_caller]
@@ -150,4 +150,28 @@ fn a_case_that_rested_before_it_disabled_its_host_asks_the_limits_again() {
     };
     holds(&masakari_and_group(true));
     holds(&masakari_and_group(false));
+}
+
+/// Two cases each saw the moves of their own host only, and had members of one group on their way at once.
+#[test]
+fn members_of_one_group_on_two_hosts_are_evacuated_one_after_the_other() {
+    for slow in [false, true] {
+        let mut ops = vec![Op::Root(0, 0), Op::Root(1, 1)];
+        ops.extend(slow.then_some(Op::Ends(0, End::Slow)));
+        ops.extend([Op::Round(0, 0), Op::Round(0, 1), Op::Tick(60)]);
+        let list = list(5, vec![0, 1], ops);
+        let shape = Shape {
+            group: vec![0, 1],
+            ..list.shape.clone()
+        };
+        let (ended, counts) = run(&List { shape, ..list }, Mutant::None);
+        assert_eq!(ended, Ok(()), "{counts:?}");
+        // The other one waits, not for ever: one that is too slow for its case leaves both to a person.
+        let wanted = if slow { (1, 0, 2) } else { (2, 2, 0) };
+        assert_eq!(
+            (counts.evacuations, counts.closed, counts.stuck),
+            wanted,
+            "{counts:?}"
+        );
+    }
 }
