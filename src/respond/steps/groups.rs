@@ -169,7 +169,7 @@ impl Groups {
             .iter()
             .filter_map(|group| self.members.get(group))
             .flatten();
-        let others: HashSet<InstanceId> = members.copied().filter(|other| *other != id).collect();
+        let others: Vec<InstanceId> = members.copied().filter(|other| *other != id).collect();
         for other in others {
             let moves = context.cloud.migrations_of(other).await?;
             let open = moves
