@@ -335,3 +335,6 @@ pub(super) async fn condemning(respond: &Respond, case: &Case) -> Result<BTreeSe
     let round = respond.store.round(case.confirmed_by).await?;
     Ok(round.map_or_else(BTreeSet::new, |round| Cause::of(&findings(&round))))
 }
+
+#[cfg(test)]
+mod tests;

@@ -209,6 +209,8 @@ mod tests {
         assert_eq!(decide(&question), Decision::Confirm, "the same round");
         question.round = RoundId::new([2; 16]);
         assert_eq!(decide(&question), Decision::OpenCase);
+        question.at = Timestamp::from_millis(NOW + 3_600_000);
+        assert_eq!(decide(&question), Decision::OpenCase, "just fresh enough");
         question.at = Timestamp::from_millis(NOW + 3_600_001);
         assert_eq!(decide(&question), Decision::Confirm, "too old");
         question.at = Timestamp::from_millis(NOW - 1);

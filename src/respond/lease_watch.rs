@@ -147,6 +147,16 @@ mod tests {
         assert!(watch.may_take(&kind(), Some(&back), wall(), now));
     }
 
+    /// The count begins anew with each holder.
+    #[test]
+    fn another_holder_with_the_same_count_is_waited_for_anew() {
+        let begun = Instant::now();
+        let (watch, now) = (LeaseWatch::new(begun), begun + HOUR);
+        assert!(!watch.may_take(&kind(), Some(&held(1, 1, wall())), wall(), now));
+        assert!(!watch.may_take(&kind(), Some(&held(2, 1, wall())), wall(), now + LASTS));
+        assert!(watch.may_take(&kind(), Some(&held(2, 1, wall())), wall(), now + 2 * LASTS));
+    }
+
     #[test]
     fn a_daemon_that_has_just_begun_believes_the_lease_until_it_sees_it_change() {
         let begun = Instant::now();
@@ -160,6 +170,7 @@ mod tests {
         let watch = LeaseWatch::new(begun);
         let soon = held(1, 1, wall().plus(Duration::from_secs(9)));
         assert!(!watch.may_take(&kind(), Some(&soon), wall(), begun));
+        assert!(!watch.may_take(&kind(), Some(&soon), wall(), begun + LASTS / 2));
         assert!(watch.may_take(&kind(), Some(&soon), wall().plus(Duration::from_secs(9)), begun));
         // What this daemon had itself and lost to another is alive.
         let watch = LeaseWatch::new(begun);

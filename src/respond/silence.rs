@@ -124,6 +124,8 @@ mod tests {
         ] {
             let rung = ladder(quiet(9, 9999), Hosts { silent, all }, Some(&LIMITS));
             assert_eq!(rung == Rung::CutOff, cut_off, "{silent} of {all}");
+            let without = ladder(quiet(9, 9999), Hosts { silent, all }, None);
+            assert_eq!(without == Rung::CutOff, cut_off, "{silent} of {all}, no limits");
         }
     }
 

@@ -27,7 +27,14 @@ fn what_was_undone_is_told_with_who_did_it_and_when_it_ended() {
     let journal = [
         entry(1, ROOM, &found(&enabled, "nova does not say")),
         entry(2, ROOM, &found(&alive, "somebody")),
-        entry(3, "fence", &Entry::says("not about drift")),
+        entry(
+            3,
+            "fence",
+            &Entry::with(
+                "not the hold-down's",
+                &serde_json::json!({"drift": "alive", "is": "gone"}),
+            ),
+        ),
         entry(4, ROOM, &says(Word::PutBack, &enabled)),
         entry(5, ROOM, &says(Word::Failed, &alive)),
         entry(6, ROOM, &found(&enabled, "again")),

@@ -246,6 +246,33 @@ fn the_report_tells_the_whole_story() {
 }
 
 #[test]
+fn what_condemns_comes_first() {
+    let finding = |gravity, subject: &str| Finding {
+        gravity,
+        ..Finding::new(Code::ImaFileUnknown, subject)
+    };
+    let both = [finding(Tier::Warning, "/a"), finding(Tier::Contraindicated, "/b")];
+    let told = findings(&[("condemned", round(1, 0, &both))]);
+    let subjects: Vec<&str> = told.iter().map(|told| told.subject.as_str()).collect();
+    assert_eq!(subjects, ["/b", "/a"]);
+}
+
+/// The last word of Masakari counts, and a disk of an instance whose evacuation failed may have been taken along.
+#[test]
+fn the_last_word_of_masakari_counts_and_what_failed_is_not_untouched() {
+    let id: InstanceId = uuid::Uuid::from_bytes([1; 16]).to_string().parse().unwrap();
+    let says = |seconds, word: &str| JournalEntry {
+        detail: Entry::with("asked", &json!({ MASAKARI_SAYS: { id.to_string(): word } })).json(),
+        ..entry(seconds, seconds, "evacuate", Phase::Note, "")
+    };
+    let said = masakari_says(&[says(1, "ongoing"), says(2, "failed")]);
+    assert_eq!(said.get(&id).map(String::as_str), Some("failed"));
+    let failed = fate(&instance(1, "web", Way::Evacuate, "failed", None), &said);
+    assert_eq!(failed.disk, Data::OnVolumes.meaning());
+    assert_eq!(failed.masakari.as_deref(), Some("failed"));
+}
+
+#[test]
 fn json_can_be_read_back_and_has_the_documented_fields() {
     let report = hostile();
     assert_eq!(serde_json::from_str::<Report>(&report.json()).unwrap(), report);

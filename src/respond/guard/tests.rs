@@ -250,6 +250,93 @@ fn a_hold_says_why_and_what_to_do() {
     assert!(remedy(&"q-20261121-7f3a2c".parse().unwrap()).contains("quarantine approve q-20261121-7f3a2c"));
 }
 
+/// Whoever let a case go over one limit has not seen the same limit of another zone, aggregate or resource.
+#[test]
+fn an_approval_is_of_one_zone_one_aggregate_and_one_resource() {
+    let zone = |zone: &str| Hold::TooManyInZone {
+        zone: zone.into(),
+        cases: 3,
+        max_cases: 2,
+        window_s: 9,
+    };
+    let aggregate = |aggregate: &str| Hold::TooManyInAggregate {
+        aggregate: aggregate.into(),
+        cases: 3,
+        max_cases: 2,
+        window_s: 9,
+    };
+    let room = |what: &str| Hold::NoRoom {
+        what: what.into(),
+        free: 1,
+        need: 2,
+        keep: 3,
+    };
+    let stays = |zone: &str, would_stay| Hold::ZoneTooSmall {
+        zone: zone.into(),
+        would_stay,
+        keep_hosts: 3,
+    };
+    for (seen, hold, covered) in [
+        (zone("a"), zone("a"), true),
+        (zone("a"), zone("b"), false),
+        (aggregate("ssd"), aggregate("ssd"), true),
+        (aggregate("ssd"), aggregate("gpu"), false),
+        (room("vCPUs"), room("vCPUs"), true),
+        (room("vCPUs"), room("MB of memory"), false),
+        (not_known("this"), not_known("this"), true),
+        (not_known("this"), not_known("that"), false),
+        (stays("a", 2), stays("a", 2), true),
+        (stays("a", 2), stays("a", 1), false),
+        (stays("a", 2), stays("b", 2), false),
+    ] {
+        let left = not_approved(std::slice::from_ref(&seen), vec![hold.clone()]);
+        assert_eq!(left.is_empty(), covered, "{seen} covers {hold}");
+    }
+}
+
+#[test]
+fn a_floor_that_is_not_asked_for_holds_nothing_and_one_host_is_no_group() {
+    let limits = Limits {
+        keep_free_memory_mb: 100,
+        brake_hosts: 0,
+        ..LIMITS
+    };
+    let mut now = circumstances(0, 3, 0);
+    now.room = now.room.map(|room| Room {
+        free_vcpus: 0,
+        ..room
+    });
+    assert_eq!(holds(&limits, &now), [], "vCPUs are not asked for");
+    now.elsewhere = Some(BTreeMap::from([(host(1), BTreeSet::from([cause("aa")]))]));
+    assert!(matches!(
+        holds(&limits, &now).as_slice(),
+        [Hold::SharedCause { .. }]
+    ));
+}
+
+#[test]
+fn a_cause_is_what_condemns_with_what_was_found() {
+    let found = |found: &str| {
+        let condemns = Finding {
+            gravity: Verdict::Contraindicated,
+            ..Finding::new(Code::PcrNotGolden, "PCR sha256:4")
+        };
+        let warns = Finding {
+            gravity: Verdict::Warning,
+            ..Finding::new(Code::ImaFileUnknown, "/usr/bin/x")
+        };
+        Cause::of(&[condemns.found(found), warns])
+    };
+    assert_eq!(found("aa").len(), 1, "a warning condemns nobody");
+    assert_ne!(found("aa"), found("bb"));
+    // A code of a newer version can be a missing value: others are asked.
+    let newer = Cause {
+        code: "not-yet-known".into(),
+        ..cause("aa")
+    };
+    assert!(waits_for_others(&BTreeSet::from([newer])));
+}
+
 proptest! {
     #[test]
     fn nothing_passes_over_a_limit(

@@ -5,6 +5,7 @@ mod deliveries;
 mod files;
 mod hosts;
 mod leases;
+mod pauses;
 mod policies;
 mod schema;
 mod trails;

@@ -21,6 +21,9 @@ struct Bmc {
     version: Option<u32>,
     /// So many changes by others come between reading and writing.
     races: u32,
+    /// It shows the old value so often before it shows the new one.
+    late: u32,
+    coming: Option<String>,
     /// It takes a change and shows the old value.
     forgets: bool,
     refuses: Option<u16>,
@@ -47,6 +50,10 @@ impl Bmc {
         match (request.method.as_str(), request.path.as_str()) {
             ("GET", "/redfish/v1/") => answer(200, r#"{"Systems": {"@odata.id": "/redfish/v1/Systems"}}"#),
             ("GET", "/redfish/v1/Systems/1") => {
+                if self.coming.is_some() && self.late == 0 {
+                    self.policy = self.coming.take();
+                }
+                self.late = self.late.saturating_sub(u32::from(self.coming.is_some()));
                 let policy = self.policy.as_ref();
                 let policy =
                     policy.map_or(String::new(), |word| format!(r#", "PowerRestorePolicy": {word}"#));
@@ -68,7 +75,9 @@ impl Bmc {
                     return answer(status, r#"{"error": {"message": "it cannot be set, hunter2"}}"#);
                 }
                 let body: serde_json::Value = serde_json::from_str(&request.body).unwrap();
-                if !self.forgets {
+                if self.late > 0 {
+                    self.coming = Some(body["PowerRestorePolicy"].to_string());
+                } else if !self.forgets {
                     self.policy = Some(body["PowerRestorePolicy"].to_string());
                 }
                 answer(204, "")
@@ -121,6 +130,19 @@ async fn a_change_that_came_in_between_is_looked_at_once() {
         .unwrap_err();
     assert!(matches!(error, Error::Refused { status: 412, .. }), "{error}");
     assert_eq!(server.count("PATCH"), 2);
+}
+
+#[tokio::test]
+async fn a_change_that_is_shown_late_is_waited_for() {
+    let (server, redfish, _) = start(Bmc {
+        policy: last_state(),
+        late: 1,
+        ..Bmc::default()
+    })
+    .await;
+    let set = redfish.set_restore_policy("AlwaysOff", &Freely).await.unwrap();
+    assert_eq!(set.as_deref(), Some("AlwaysOff"));
+    assert_eq!(server.count("PATCH"), 1);
 }
 
 /// Whatever stands there, the power can be read: a fence does not depend on it.
