@@ -97,6 +97,9 @@ impl Notified {
     }
 }
 
+/// Of a message no more is kept: it goes into the journal.
+const MESSAGE_MAX: usize = 300;
+
 /// What Masakari did with one instance (1.3). A retry adds another row for the same instance.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub struct VmMove {
@@ -130,7 +133,7 @@ impl VmMove {
                 words.push_str(&format!(", on {to}"));
             }
             if let Some(why) = row.message.as_deref().filter(|why| !why.is_empty()) {
-                words.push_str(&format!(": {why}"));
+                words.extend(": ".chars().chain(why.chars().take(MESSAGE_MAX)));
             }
             let failed = tries.iter().filter(|row| row.status == "failed").count();
             if failed > 0 && row.status != "failed" {
@@ -277,5 +280,24 @@ impl Cloud {
             .filter(Row::says_stopped)
             .map(Notification::from)
             .max_by_key(|notification| notification.generated_at))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_a_long_message_of_masakari_the_beginning_is_kept() {
+        let instance = "7b4e8c1a-0000-4000-8000-000000000001".parse().unwrap();
+        let row = VmMove {
+            instance,
+            status: "failed".to_owned(),
+            source_host: None,
+            dest_host: None,
+            message: Some("é".repeat(100_000)),
+        };
+        let words = VmMove::words(&[row])[&instance].clone();
+        assert_eq!(words, format!("failed: {}", "é".repeat(300)));
     }
 }

@@ -3,6 +3,7 @@
 
 mod look;
 mod put_back;
+mod turns;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
@@ -10,14 +11,15 @@ use std::time::Duration;
 
 use lazaret_attest::verdict::Verdict;
 use serde_json::json;
-use tokio::task::JoinSet;
+use tokio::task::{Id, JoinSet};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::clock::Timestamp;
 use crate::config::ResponseMode;
 use crate::ids::{CaseId, CaseKind, HostName};
 use crate::openstack::Cloud;
-use crate::store::{Case, CaseState, Json, Lease, Outcome, StepState, StoreError};
+use crate::store::{Case, CaseFilter, CaseState, Json, Lease, LeaseKind, Outcome, StepState, StoreError};
 
 use super::Respond;
 use super::holddown::{self, Expect, Past, ROOM};
@@ -28,6 +30,7 @@ use super::steps::{Context, Trouble};
 
 use look::look;
 use put_back::Look;
+use turns::Turns;
 
 /// Hosts that are looked at at once.
 const AT_ONCE: usize = 8;
@@ -45,34 +48,27 @@ impl Respond {
         };
         let mut beats: HashMap<CaseId, Beat> = HashMap::new();
         let mut looking: JoinSet<(CaseId, Beat)> = JoinSet::new();
-        let mut waiting: Vec<CaseId> = Vec::new();
-        let mut looked = false;
-        loop {
-            if looking.is_empty() && waiting.is_empty() {
-                // All were looked at: the next time is after the pause, whether there was one host or none.
-                if std::mem::replace(&mut looked, true) {
-                    tokio::select! {
-                        () = stop.cancelled() => {}
-                        () = tokio::time::sleep(self.config.holddown_interval) => {}
-                    }
-                }
-                if stop.is_cancelled() {
-                    break;
-                }
+        let mut whose: HashMap<Id, CaseId> = HashMap::new();
+        let mut turns = Turns::new(self.config.holddown_interval);
+        let mut list_at = Instant::now();
+        while !stop.is_cancelled() {
+            if list_at <= Instant::now() {
                 match self.kept_out().await {
                     Ok(cases) => {
                         beats.retain(|id, _| cases.contains(id));
-                        waiting = cases;
+                        turns.set(&cases, Instant::now());
                     }
                     Err(error) => tracing::error!(%error, "cannot look for quarantined hosts"),
                 }
+                list_at = Instant::now() + self.config.holddown_interval;
             }
             while looking.len() < AT_ONCE
-                && let Some(id) = waiting.pop()
+                && let Some(id) = turns.next(Instant::now())
             {
                 let beat = beats.get(&id).copied().flatten();
                 let (respond, cloud, stop) = (Arc::clone(&self), Arc::clone(&cloud), stop.clone());
-                looking.spawn(async move {
+                let looked_at = id.clone();
+                let task = looking.spawn(async move {
                     let looked = Box::pin(respond.look_again(&cloud, &id, beat, &stop)).await;
                     let beat = looked.unwrap_or_else(|error| {
                         tracing::warn!(case = %id, %error, "looking at a quarantined host again");
@@ -80,16 +76,31 @@ impl Respond {
                     });
                     (id, beat)
                 });
+                whose.insert(task.id(), looked_at);
             }
-            if looking.is_empty() {
-                continue;
-            }
+            // Where all lanes are taken, whoever is due waits for the first that ends.
+            let wake = match turns.due().filter(|_| looking.len() < AT_ONCE) {
+                Some(due) => due.min(list_at),
+                None => list_at,
+            };
             tokio::select! {
-                () = stop.cancelled() => break,
-                Some(ended) = looking.join_next() => match ended {
-                    Ok((id, beat)) => drop(beats.insert(id, beat)),
-                    Err(error) => tracing::error!(%error, "looking at a quarantined host ended badly"),
-                },
+                () = stop.cancelled() => {}
+                () = tokio::time::sleep_until(wake) => {}
+                Some(ended) = looking.join_next_with_id(), if !looking.is_empty() => {
+                    let task = match ended {
+                        Ok((task, (id, beat))) => {
+                            beats.insert(id, beat);
+                            task
+                        }
+                        Err(error) => {
+                            tracing::error!(%error, "looking at a quarantined host ended badly");
+                            error.id()
+                        }
+                    };
+                    if let Some(id) = whose.remove(&task) {
+                        turns.ended(&id, Instant::now());
+                    }
+                }
             }
         }
         let draining = async { while looking.join_next().await.is_some() {} };
@@ -98,10 +109,20 @@ impl Respond {
         }
     }
 
-    /// The cases that keep a host out.
+    /// The cases that keep a host out. What was seen of the lease of any case that needs nobody any more is forgotten.
     async fn kept_out(&self) -> Result<Vec<CaseId>, StoreError> {
+        let unclosed = CaseFilter {
+            host: None,
+            unclosed_only: true,
+        };
+        let open = self.store.cases(&unclosed).await?;
         let hosts = self.store.hosts().await?;
-        Ok(hosts.into_iter().filter_map(|host| host.quarantined_by).collect())
+        let kept: Vec<CaseId> = hosts.into_iter().filter_map(|host| host.quarantined_by).collect();
+        self.leases.keep_only(|kind| match kind {
+            LeaseKind::Case(id) => kept.contains(id) || open.iter().any(|case| case.id == *id),
+            LeaseKind::Host(_) | LeaseKind::Group(_) => true,
+        });
+        Ok(kept)
     }
 
     /// Looks at one quarantined host once, unless somebody else is at its case.

@@ -83,6 +83,12 @@ impl LeaseWatch {
         let mut all = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
         all.insert(kind.clone(), seen);
     }
+
+    /// Forgets the leases of cases that need nobody any more. What is seen of one of them again is seen as if it were new.
+    pub(super) fn keep_only(&self, wanted: impl Fn(&LeaseKind) -> bool) {
+        let mut all = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        all.retain(|kind, _| wanted(kind));
+    }
 }
 
 #[cfg(test)]
@@ -176,5 +182,19 @@ mod tests {
         let watch = LeaseWatch::new(begun);
         watch.taken(&kind(), 1, begun);
         assert!(!watch.may_take(&kind(), Some(&held(2, 2, over)), wall(), begun));
+    }
+
+    #[test]
+    fn only_what_is_wanted_is_kept_in_mind() {
+        let (begun, other) = (
+            Instant::now(),
+            LeaseKind::Case("q-20261121-aaaaaa".parse().unwrap()),
+        );
+        let watch = LeaseWatch::new(begun);
+        watch.taken(&kind(), 1, begun);
+        watch.taken(&other, 1, begun);
+        watch.keep_only(|known| *known == other);
+        let known: Vec<LeaseKind> = watch.seen.lock().unwrap().keys().cloned().collect();
+        assert_eq!(known, [other]);
     }
 }

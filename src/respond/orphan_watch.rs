@@ -61,6 +61,13 @@ pub enum NotAdopted {
         /// The case that its service names.
         case: CaseId,
     },
+    /// It is in service, but for the aggregate.
+    #[error(
+        "host {0} is in the quarantine aggregate while its compute service is enabled and not forced down, as a spare host \
+         of Masakari is: take it out with `openstack aggregate remove host {1} {0}`. If it was in quarantine, first \
+         `openstack compute service set --disable {0} nova-compute`, then adopt it"
+    )]
+    InService(HostName, String),
     /// The cloud could not be read.
     #[error(transparent)]
     Cloud(#[from] Error),
@@ -120,10 +127,16 @@ impl Respond {
         let sightings: Vec<Sighting> = found
             .iter()
             .map(|(host, mark)| {
-                let summary = format!(
+                let summary = match mark.is_perhaps_a_stray() {
+                    true => format!(
+                        "{host} is in the quarantine aggregate, and no case of it is known: {mark}; it takes instances \
+                         of others as any host does, and nothing is done to it"
+                    ),
+                    false => format!(
                     "{host} is quarantined by its looks, and no case of it is known: {mark}; was the database restored? \
                      Nobody holds it down, and nothing is done to it"
-                );
+                    ),
+                };
                 Sighting {
                     host: host.clone(),
                     words: mark.to_string(),
@@ -195,6 +208,10 @@ impl Respond {
             let (case, _) = mark.named.ok_or_else(|| NotAdopted::NoMark(host.clone()))?;
             let host = host.clone();
             return Err(NotAdopted::Silence { host, case });
+        }
+        if mark.is_perhaps_a_stray() {
+            let aggregate = self.config.quarantine_aggregate.clone();
+            return Err(NotAdopted::InService(host.clone(), aggregate));
         }
         let now = self.clock.now();
         // The name that nova shows is kept where it is free: whoever looks at nova finds the case.

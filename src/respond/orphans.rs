@@ -12,6 +12,9 @@ use crate::openstack::{Aggregate, ComputeService, ComputeServices};
 use super::holddown::PowerNow;
 use super::saga::Step;
 
+/// The words for a host that takes instances as any other, but for the aggregate.
+pub const STRAY: &str = "perhaps a spare host: take it out of the aggregate";
+
 /// What nova shows of a host that only Lazaret does to one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Mark {
@@ -53,6 +56,9 @@ impl fmt::Display for Mark {
         }
         if self.isolated {
             f.write_str(", it is in the quarantine aggregate")?;
+        }
+        if self.is_perhaps_a_stray() {
+            write!(f, "; {STRAY}")?;
         }
         Ok(())
     }

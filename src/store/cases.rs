@@ -280,23 +280,41 @@ impl Store {
         notifications: &[NewNotification],
         now: Timestamp,
     ) -> Result<(), StoreError> {
+        let ended = (sql::CASE_CLOSE, "it is closed already");
+        self.end_case(lease, outcome, ended, notifications, now).await
+    }
+
+    /// A person ends the case. Refused, in the same transaction, unless it is held or stuck: what is carried out is ended by
+    /// whoever carries it out.
+    pub async fn dismiss_case(
+        &self,
+        lease: &Lease,
+        outcome: &Outcome,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        let ended = (sql::CASE_DISMISS, "it is neither held nor stuck any more");
+        self.end_case(lease, outcome, ended, &[], now).await
+    }
+
+    async fn end_case(
+        &self,
+        lease: &Lease,
+        outcome: &Outcome,
+        (query, otherwise): (&'static str, &'static str),
+        notifications: &[NewNotification],
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
         let (mut write, case) = self.write_case(lease, "closing case", now).await?;
-        let update = statement(sql::CASE_CLOSE)
+        let update = statement(query)
             .bind(outcome.reason.clone())
             .bind(now.as_millis())
             .bind(outcome.detail.as_str().to_owned())
             .bind(case.to_string());
         if write.run(update).await? == 0 {
-            return Err(write.attempt.refused("it is closed already"));
+            return Err(write.attempt.refused(otherwise));
         }
-        note(
-            &mut write,
-            &case,
-            lease.epoch,
-            &json!({ "state": "closed", "reason": outcome.reason }),
-            now,
-        )
-        .await?;
+        let detail = json!({ "state": "closed", "reason": outcome.reason });
+        note(&mut write, &case, lease.epoch, &detail, now).await?;
         for notification in notifications {
             queue(&mut write, notification, now).await?;
         }

@@ -6,6 +6,7 @@ use super::{Check, Report};
 use crate::{
     cli::{context, state},
     config::Config,
+    respond::orphans::STRAY,
     store::{Chain, Host, Store},
     verifier::roots,
 };
@@ -103,7 +104,10 @@ pub async fn database(config: &Arc<Config>, report: &mut Report) -> Vec<Host> {
                         "no case of host {} is known, and nova shows one: {}",
                         orphan.host, orphan.words
                     ),
-                    format!("lazaret quarantine adopt {}, or clear it by hand", orphan.host),
+                    match orphan.words.contains(STRAY) {
+                        true => STRAY.to_owned(),
+                        false => format!("lazaret quarantine adopt {}, or clear it by hand", orphan.host),
+                    },
                 ));
             }
             if hosts.is_empty() {

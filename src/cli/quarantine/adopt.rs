@@ -49,8 +49,9 @@ fn trouble(why: NotAdopted) -> Trouble {
         NotAdopted::Store(error) => error.into(),
         NotAdopted::NoCloud => Trouble::new(Exit::Config, why),
         NotAdopted::NotEnrolled(_) | NotAdopted::NoPlan(_) => Trouble::new(Exit::NoInput, why),
-        NotAdopted::HasCase(_) | NotAdopted::NoMark(_) | NotAdopted::Silence { .. } => {
-            Trouble::new(Exit::Data, why)
-        }
+        NotAdopted::HasCase(_)
+        | NotAdopted::NoMark(_)
+        | NotAdopted::Silence { .. }
+        | NotAdopted::InService(..) => Trouble::new(Exit::Data, why),
     }
 }

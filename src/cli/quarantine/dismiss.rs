@@ -1,5 +1,9 @@
 //! `lazaret quarantine dismiss`: how a person ends a case that should not go on.
 
+use std::time::Duration;
+
+use tokio::time::Instant;
+
 use super::no_case;
 use crate::{
     cli::{
@@ -11,11 +15,14 @@ use crate::{
     clock::Clock as _,
     ids::CaseId,
     respond::journal::json,
-    store::{AuditEntry, CaseState, LeaseKind, Outcome, StepState, Store},
+    store::{AuditEntry, CaseState, Lease, LeaseKind, Outcome, StepState, Store, StoreError},
 };
 
 /// Long enough to write one row.
-const LEASE: std::time::Duration = std::time::Duration::from_secs(30);
+const LEASE: Duration = Duration::from_secs(30);
+
+/// How often a lease that somebody holds is looked at.
+const LOOK: Duration = Duration::from_millis(500);
 
 /// Closes a held or stuck case without doing anything more.
 pub(super) async fn dismiss(store: &Store, id: &CaseId, because: &str) -> Result<Exit, Trouble> {
@@ -34,16 +41,9 @@ pub(super) async fn one(store: &Store, id: &CaseId, because: &str) -> Result<(),
         ));
     }
     let clock = crate::clock::SystemClock;
-    let kind = LeaseKind::Case(id.clone());
-    let lease = store
-        .lease(kind, &context::owner(), clock.now(), LEASE)
+    let lease = take(store, &LeaseKind::Case(id.clone()), LOOK)
         .await?
-        .ok_or_else(|| {
-            Trouble::say(
-                Exit::TryAgain,
-                format_args!("case {id} is being worked on by a daemon just now"),
-            )
-        })?;
+        .ok_or_else(|| at_work(id))?;
     let who = who();
     let done: Vec<_> = store
         .steps(id)
@@ -56,9 +56,12 @@ pub(super) async fn one(store: &Store, id: &CaseId, because: &str) -> Result<(),
         reason: format!("dismissed by {who}: {because}"),
         detail: json(&serde_json::json!({ "dismissed_by": who, "because": because, "steps_begun": done })),
     };
-    let closed = store.close_case(&lease, &outcome, &[], clock.now()).await;
+    let closed = store.dismiss_case(&lease, &outcome, clock.now()).await;
     store.release(lease).await?;
-    closed?;
+    match closed {
+        Err(StoreError::Refused { .. }) => return Err(at_work(id)),
+        closed => closed?,
+    }
     let entry = AuditEntry {
         who,
         what: "dismiss".to_owned(),
@@ -76,4 +79,71 @@ pub(super) async fn one(store: &Store, id: &CaseId, because: &str) -> Result<(),
         ));
     }
     Ok(())
+}
+
+fn at_work(id: &CaseId) -> Trouble {
+    Trouble::say(
+        Exit::TryAgain,
+        format_args!("case {id} is being worked on by a daemon just now"),
+    )
+}
+
+/// Takes a lease that was given back, or that nobody has renewed for as long as it lasts, by this process's own clock:
+/// the clocks of two machines may differ. `None`: somebody alive holds it.
+async fn take(store: &Store, kind: &LeaseKind, look: Duration) -> Result<Option<Lease>, Trouble> {
+    let begun = Instant::now();
+    let first = store.standing(kind).await?;
+    let mut standing = first;
+    while let Some(held) = standing.filter(|held| held.until.is_some()) {
+        if first.map(|first| (first.epoch, first.beats)) != Some((held.epoch, held.beats)) {
+            return Ok(None);
+        }
+        if begun.elapsed() >= held.lasts {
+            break;
+        }
+        tokio::time::sleep(look).await;
+        standing = store.standing(kind).await?;
+    }
+    let now = crate::clock::SystemClock.now();
+    let owner = context::owner();
+    Ok(store
+        .take_over(kind.clone(), standing.as_ref(), &owner, now, LEASE)
+        .await?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::Timestamp;
+
+    /// By this machine's clock the lease ran out long ago.
+    #[tokio::test]
+    async fn a_case_is_taken_from_nobody_who_renews_and_from_whoever_does_not() {
+        let directory = tempfile::tempdir().unwrap();
+        let store = Store::open(&directory.path().join("lazaret.db")).await.unwrap();
+        let kind = LeaseKind::Case("q-20261121-7f3a2c".parse().unwrap());
+        let (look, behind) = (Duration::from_millis(5), Timestamp::from_millis(1_000));
+        let minute = Duration::from_secs(60);
+        let lease = store.lease(kind.clone(), "daemon", behind, minute).await;
+        let mut lease = lease.unwrap().unwrap();
+        let renewing = async {
+            loop {
+                tokio::time::sleep(look).await;
+                store.renew(&mut lease, behind, minute).await.unwrap();
+            }
+        };
+        let taken = tokio::select! {
+            taken = take(&store, &kind, look) => taken.unwrap(),
+            () = renewing => None,
+        };
+        assert_eq!(taken, None, "it is renewed");
+        // It is given back: at once. Nobody renews it: when it has stood still for as long as it lasts.
+        store.release(lease).await.unwrap();
+        let mut taken = take(&store, &kind, look).await.unwrap().unwrap();
+        let short = Duration::from_millis(200);
+        store.renew(&mut taken, behind, short).await.unwrap();
+        let begun = Instant::now();
+        assert!(take(&store, &kind, look).await.unwrap().is_some());
+        assert!(begun.elapsed() >= short);
+    }
 }

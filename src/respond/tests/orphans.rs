@@ -259,3 +259,21 @@ async fn who_is_not_adopted_and_why() {
     assert!(matches!(refused, Err(NotAdopted::Silence { .. })), "{refused:?}");
     assert_eq!(bench.effects(), Vec::<String>::new());
 }
+
+/// A spare host that was left in the aggregate takes instances of others.
+#[tokio::test]
+async fn a_spare_host_left_in_the_aggregate_is_told_as_one_and_not_adopted() {
+    let bench = Bench::new(1, Recovery::Nova).await;
+    let daemon = bench.daemon("a");
+    bench.world.with(|state| {
+        let aggregate = (7, None, vec!["cmp-1".to_owned()]);
+        state
+            .aggregates
+            .insert("lazaret-quarantine".to_owned(), aggregate)
+    });
+    assert_eq!(look(&bench, &daemon).await, 1);
+    let words = &bench.store.orphans().await.unwrap()[0].words;
+    assert!(words.contains("perhaps a spare host"), "{words}");
+    let refused = daemon.adopt(&name(1), "cli:ann", "perhaps").await;
+    assert!(matches!(refused, Err(NotAdopted::InService(..))), "{refused:?}");
+}

@@ -32,6 +32,9 @@ statements! {
     CASE_CLOSE =
         "UPDATE cases SET state = 'closed', reason = ?, closed_at = ?, outcome = ?, unclosed_host = NULL \
          WHERE id = ? AND state <> 'closed'";
+    CASE_DISMISS =
+        "UPDATE cases SET state = 'closed', reason = ?, closed_at = ?, outcome = ?, unclosed_host = NULL \
+         WHERE id = ? AND (state = 'held' OR state = 'stuck')";
     CASE_MAKES_WAY =
         "UPDATE cases SET state = 'closed', reason = ?, closed_at = ?, outcome = '{}', unclosed_host = NULL \
          WHERE id = ? AND (kind = 'unschedule' OR kind = 'reschedule') AND state <> 'closed'";

@@ -136,6 +136,15 @@ async fn a_host_has_one_unclosed_case() {
 
     // One that waits for a person is unclosed as well; once it is closed there may be another.
     let of_case = case_lease(&store, &first, NOW).await;
+    let outcome = Outcome {
+        reason: "by hand".to_owned(),
+        detail: Json::empty(),
+    };
+    let dismissed = store.dismiss_case(&of_case, &outcome, NOW).await;
+    assert!(
+        matches!(dismissed, Err(StoreError::Refused { .. })),
+        "it is carried out"
+    );
     store
         .stop_case(
             &of_case,
@@ -148,10 +157,6 @@ async fn a_host_has_one_unclosed_case() {
         .await
         .unwrap();
     assert!(store.record(&lease, &again, NOW).await.is_err());
-    let outcome = Outcome {
-        reason: "by hand".to_owned(),
-        detail: Json::empty(),
-    };
     store
         .close_case(
             &of_case,
