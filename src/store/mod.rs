@@ -193,4 +193,4 @@ impl Store {
 pub(crate) mod cut;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

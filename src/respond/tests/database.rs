@@ -1,35 +1,9 @@
 //! A database that fails in the middle of a round. The faults are SQLite's own: a statement that it refuses, and a lock that
 //! somebody else keeps.
 
-use std::path::Path;
-use std::str::FromStr as _;
-
-use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
-use sqlx::{AssertSqlSafe, Connection as _, Executor as _};
-
 use super::*;
+use crate::store::tests::broken::{behind, breaks, mended};
 use crate::store::{RecordError, StoreError};
-
-async fn behind(path: &Path) -> SqliteConnection {
-    let options = SqliteConnectOptions::from_str(&format!("sqlite://{}", path.display())).unwrap();
-    SqliteConnection::connect_with(&options).await.unwrap()
-}
-
-async fn sql(path: &Path, text: String) {
-    behind(path).await.execute(AssertSqlSafe(text)).await.unwrap();
-}
-
-/// From now on what this does to a table fails in the middle of its transaction.
-async fn breaks(path: &Path, what: &str, table: &str) {
-    let text = format!(
-        "CREATE TRIGGER broken BEFORE {what} ON {table} BEGIN SELECT RAISE(FAIL, 'disk I/O error'); END"
-    );
-    sql(path, text).await;
-}
-
-async fn mended(path: &Path) {
-    sql(path, "DROP TRIGGER broken".to_owned()).await;
-}
 
 /// A round that condemns, as the watch records it: evidence first.
 async fn condemned(bench: &mut Bench, daemon: &Respond, lease: &Lease) -> Result<Decision, RecordError> {
@@ -136,14 +110,14 @@ async fn case_72_a_database_that_somebody_keeps_locked_fails_the_round_and_not_t
     let lease = bench.host_lease(&name(1)).await;
     condemned(&mut bench, &daemon, &lease).await.unwrap();
     let mut other = behind(&path).await;
-    other.execute("BEGIN IMMEDIATE").await.unwrap();
+    other.keeps_it_locked().await;
     let error = condemned(&mut bench, &daemon, &lease).await.unwrap_err();
     assert!(
         matches!(error, RecordError::Store(StoreError::Locked { .. })),
         "{error}"
     );
     assert_eq!(bench.store.latest_rounds(&name(1), 9).await.unwrap().len(), 1);
-    other.execute("ROLLBACK").await.unwrap();
+    other.lets_go().await;
     assert_eq!(
         condemned(&mut bench, &daemon, &lease).await.unwrap(),
         Decision::OpenCase

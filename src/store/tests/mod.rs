@@ -1,5 +1,6 @@
 //! The store over real files: several pools and several processes at once, killed, out of room, and edited by hand.
 
+pub(crate) mod broken;
 mod cases;
 mod deliveries;
 mod files;
