@@ -8,10 +8,23 @@ const NOBODY_LOGGED_IN: u32 = u32::MAX;
 
 /// Who gives this command, such as `cli:alice`.
 pub fn who() -> String {
+    person().unwrap_or_else(|| "cli:unknown".to_owned())
+}
+
+/// The same; `None` where the kernel does not say it, as in a user namespace, in which whoever makes one is anybody.
+pub fn person() -> Option<String> {
+    if !is_whole(&fs::read_to_string("/proc/self/uid_map").ok()?) {
+        return None;
+    }
     let login = fs::read_to_string("/proc/self/loginuid").ok();
     let owner = fs::metadata("/proc/self").map(|process| process.uid()).ok();
     let sudo = std::env::var("SUDO_UID").ok();
-    user(login.as_deref(), owner, sudo.as_deref()).map_or_else(|| "cli:unknown".to_owned(), named)
+    user(login.as_deref(), owner, sudo.as_deref()).map(named)
+}
+
+/// Whether a map of users (user_namespaces(7)) is the machine's own: each is itself.
+fn is_whole(map: &str) -> bool {
+    map.split_whitespace().eq(["0", "0", "4294967295"])
 }
 
 /// The login that the kernel keeps through `su` and `sudo`, where there is one. Else who sudo says called it, which only
@@ -81,6 +94,20 @@ mod tests {
             );
         }
         assert_eq!(user(unset, None, None), None);
+    }
+
+    #[test]
+    fn in_a_namespace_of_its_own_nobody_is_believed() {
+        assert!(is_whole("         0          0 4294967295\n"));
+        for map in [
+            "1001 0 1\n",
+            "0 1000 1\n",
+            "0 0 1\n",
+            "0 0 65536\n65536 100000 65536\n",
+            "",
+        ] {
+            assert!(!is_whole(map), "{map:?}");
+        }
     }
 
     #[test]

@@ -12,7 +12,7 @@ use crate::{
         context,
         exit::{Exit, Trouble},
         out,
-        who::who,
+        who::{person, who},
     },
     clock::{Clock as _, SystemClock},
     config::{Config, ResponseMode},
@@ -318,7 +318,12 @@ async fn approve(store: &Store, plan: &ReleasePlan, release: Option<&Case>) -> R
             ),
         ));
     };
-    let who = who();
+    let Some(who) = person() else {
+        return Err(Trouble::say(
+            Exit::NoPermission,
+            "who agrees cannot be told here, in a user namespace: run this on the controller itself",
+        ));
+    };
     if who == plan.asked_by {
         return Err(Trouble::say(
             Exit::NoPermission,
