@@ -17,6 +17,17 @@ pub enum Power {
     Other(String),
 }
 
+impl Power {
+    /// Whether it says in what state the host is: a word of `PowerState` (DSP0268, Resource.PowerState). Another one, or
+    /// none, says nothing about it.
+    pub fn is_known(&self) -> bool {
+        match self {
+            Self::On | Self::Off => true,
+            Self::Other(word) => ["PoweringOn", "PoweringOff", "Paused"].contains(&word.as_str()),
+        }
+    }
+}
+
 impl fmt::Display for Power {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

@@ -33,9 +33,6 @@ pub(in crate::respond) struct Seen {
     off_at: Instant,
 }
 
-/// The power is read this many paces apart at most, however often somebody asks whether the host is still off.
-const READ_EVERY: u32 = 2;
-
 /// Every write to the service's row moves the time that nova shows as its heartbeat: our own force-down, Masakari's
 /// disable, our reason put back. A host that lives moves it every few seconds and soon has more.
 const WRITES: u32 = 4;
@@ -62,25 +59,48 @@ pub(super) async fn proof(context: &Context<'_>) -> Result<Arc<Fenced>, Trouble>
     }
 }
 
-/// Ends the step when the host has come back since it was seen off, by nova's word or its BMC's: what is not asked for yet is not asked for. The
-/// next attempt powers it off again, and sees it.
-pub(super) async fn still_off(context: &Context<'_>, fenced: &Fenced) -> Result<(), Trouble> {
-    if let Some(why) = reports_again(context, fenced).await? {
-        return Err(ended(Outcome::Again { after: None, why }));
-    }
-    match powered_on_again(context, fenced).await? {
-        None => Ok(()),
-        Some(why) => Err(ended(Outcome::Again { after: None, why })),
+/// When it is asked whether a host is still off.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Asked {
+    /// Directly before an instance is asked for.
+    Before,
+    /// While instances are under way.
+    Meanwhile,
+}
+
+impl Asked {
+    /// A reading of the power is good for so many paces. Each is a login at a BMC, which is a small computer.
+    fn good_for(self) -> u32 {
+        match self {
+            Self::Before => 2,
+            Self::Meanwhile => 15,
+        }
     }
 }
 
-/// Whether the power is no longer read as off: a host that boots has no heartbeat for a while. Its proof is void then, and
-/// people are told. What cannot be read is not off either, but no reason to switch anything.
-async fn powered_on_again(context: &Context<'_>, fenced: &Fenced) -> Result<Option<String>, Trouble> {
-    let every = context.respond.pace.saturating_mul(READ_EVERY);
+/// Ends the step when the host has come back since it was seen off, by nova's word or its BMC's: what is not asked for yet
+/// is not asked for. The next attempt powers it off again, and sees it.
+///
+/// `Some`: the power cannot be read now, and why. Nothing more is asked for until it can; a BMC that restarts is no
+/// reason to give up.
+pub(super) async fn still_off(
+    context: &Context<'_>,
+    fenced: &Fenced,
+    asked: Asked,
+) -> Result<Option<String>, Trouble> {
+    if let Some(why) = reports_again(context, fenced).await? {
+        return Err(ended(Outcome::Again { after: None, why }));
+    }
+    read_again(context, fenced, asked).await
+}
+
+/// Ends the step when the power is no longer read as off: a host that boots has no heartbeat for a while. Its proof is void
+/// then, and people are told. What cannot be read is not off either, but no reason to switch anything.
+async fn read_again(context: &Context<'_>, fenced: &Fenced, asked: Asked) -> Result<Option<String>, Trouble> {
+    let fresh = context.respond.pace.saturating_mul(asked.good_for());
     if locked(context)
         .as_ref()
-        .is_some_and(|seen| seen.off_at.elapsed() < every)
+        .is_some_and(|seen| seen.off_at.elapsed() < fresh)
     {
         return Ok(None);
     }
@@ -93,7 +113,7 @@ async fn powered_on_again(context: &Context<'_>, fenced: &Fenced) -> Result<Opti
             Ok(None)
         }
         PowerNow::NotKnown(why) => Ok(Some(format!(
-            "the power of {host} cannot be read now, and nothing more is evacuated until it can: {why}"
+            "the power of {host} cannot be read, and nothing more is evacuated until it can: {why}"
         ))),
         PowerNow::Not(word) => {
             *locked(context) = None;
@@ -103,7 +123,10 @@ async fn powered_on_again(context: &Context<'_>, fenced: &Fenced) -> Result<Opti
             );
             context.tell(Kind::TamperingSuspected, words.clone()).await?;
             context.note(Step::Fence, &Entry::says(words.clone())).await?;
-            Ok(Some(words))
+            Err(ended(Outcome::Again {
+                after: None,
+                why: words,
+            }))
         }
     }
 }
@@ -183,7 +206,10 @@ pub(in crate::respond) async fn power_of(fence: Option<&HostFence>, doubted: &BT
     for method in first.into_iter().chain(last) {
         match tokio::time::timeout(READING_MAX, method.power_state()).await {
             Ok(Ok(Power::Off)) => return PowerNow::Off,
-            Ok(Ok(other)) => return PowerNow::Not(format!("{} says {other}", method.name())),
+            Ok(Ok(word)) if word.is_known() => {
+                return PowerNow::Not(format!("{} says {word}", method.name()));
+            }
+            Ok(Ok(word)) => why.push(format!("{} says neither on nor off: {word}", method.name())),
             Ok(Err(error)) => why.push(error.to_string()),
             Err(_) => why.push(format!("{}: no answer within {READING_MAX:?}", method.name())),
         }

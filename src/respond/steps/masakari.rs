@@ -16,6 +16,7 @@ use crate::respond::plan::Plan;
 use crate::respond::saga::Step;
 use crate::store::{JournalEntry, Phase};
 
+use super::fence::Asked;
 use super::watch::{self, View};
 use super::{Context, Outcome, Trouble};
 
@@ -67,7 +68,10 @@ pub(super) async fn at_work(context: &Context<'_>) -> Result<bool, Trouble> {
 
 /// Tells Masakari; the inner error is a refusal after which nothing runs there.
 async fn notify(context: &Context<'_>, fenced: &Fenced) -> Result<Result<Notification, String>, Trouble> {
-    super::fence::still_off(context, fenced).await?;
+    if let Some(why) = super::fence::still_off(context, fenced, Asked::Before).await? {
+        let after = Some(Duration::from_secs(15));
+        return Err(Trouble::Ended(Box::new(Outcome::Again { after, why })));
+    }
     match context
         .cloud
         .notify_stopped(&context.leave, fenced, fenced_at(context, fenced))
@@ -127,7 +131,8 @@ async fn follow(
     let limit = context.respond.config.masakari_deadline;
     let end = Instant::now() + limit;
     loop {
-        super::fence::still_off(context, fenced).await?;
+        // Masakari is at it, whatever the BMC cannot say for a while.
+        super::fence::still_off(context, fenced, Asked::Meanwhile).await?;
         let view = View::read(context.cloud, fenced.host()).await?;
         let mut recorded = watch::with_newcomers(context, plan, &view).await?;
         watch::look(context, &view, &mut recorded).await?;

@@ -15,6 +15,7 @@ use crate::respond::plan::Plan;
 use crate::respond::saga::Step;
 use crate::store::CaseInstance;
 
+use super::fence::Asked;
 use super::groups::Groups;
 use super::watch::{self, FAILED, HELD, MOVING, View, WAITING};
 use super::{Context, Outcome, Trouble};
@@ -31,6 +32,9 @@ const REFUSALS: u32 = 5;
 /// An instance whose evacuation failed is left alone for this many paces before the next try: its destination may be
 /// restarting, and takes its time. The others go on meanwhile.
 const PACES_AFTER_FAILURE: u32 = 30;
+
+/// What another run left in doubt is waited for at least this many paces of this run, whatever the clock says.
+const DOUBT_PACES: u32 = 90;
 
 /// After a refusal, which is as a rule a task that ends soon: this many, twice as many after the next, and so on.
 const PACES_AFTER_REFUSAL: u32 = 1;
@@ -76,14 +80,20 @@ pub(super) async fn evacuate(
             return Ok(ended(&recorded));
         }
         if Instant::now() >= end {
+            let power = run
+                .unread
+                .as_deref()
+                .map_or_else(String::new, |why| format!("{why}; "));
             return Ok(Outcome::Stuck(format!(
-                "{} after {:?}; an evacuation that is under way is never asked for again: see \
+                "{power}{} after {:?}; an evacuation that is under way is never asked for again: see \
                  `openstack server migration list` for those that hang, then let the case go on",
                 watch::summary(&recorded),
                 context.respond.config.evacuation_deadline
             )));
         }
-        super::fence::still_off(context, fenced).await?;
+        if let Some(why) = super::fence::still_off(context, fenced, Asked::Meanwhile).await? {
+            run.unread(context, why).await?;
+        }
         ask(context, fenced, run, arrival, &mut recorded).await?;
         tokio::time::sleep(context.respond.pace).await;
     }
@@ -102,6 +112,8 @@ struct Run {
     rests: HashMap<InstanceId, Instant>,
     /// How many failures of an instance were seen in this run.
     failed: HashMap<InstanceId, usize>,
+    /// Why nothing was asked for when it was last to be: the power cannot be read.
+    unread: Option<String>,
     /// Which instances have to be evacuated one after another.
     groups: Groups,
 }
@@ -117,11 +129,12 @@ impl Run {
             let Some(at) = asked.get(&effect.to_string()) else {
                 continue;
             };
-            // A clock that was put back makes it no longer.
-            let left = effect.in_doubt_for().saturating_sub(now.since(*at));
-            if left.is_zero() {
-                continue;
-            }
+            // Another clock wrote that time, perhaps, or this one was set since: what it says can only make it longer than
+            // this daemon has itself waited.
+            let left = effect
+                .in_doubt_for()
+                .saturating_sub(now.since(*at))
+                .max(context.respond.pace.saturating_mul(DOUBT_PACES));
             doubt.insert(instance.id, Instant::now() + left);
             let words = format!(
                 "nova was asked at {at} to evacuate {}, and its answer is not known; without a sign of it, nova is \
@@ -137,6 +150,7 @@ impl Run {
             doubt,
             rests: HashMap::new(),
             failed: HashMap::new(),
+            unread: None,
             groups: Groups::default(),
         })
     }
@@ -206,6 +220,11 @@ async fn ask(
         if groups.iter().any(|group| busy.contains(group)) {
             continue;
         }
+        // Directly before each: what was asked for before it may have waited for its turn.
+        if let Some(why) = super::fence::still_off(context, fenced, Asked::Before).await? {
+            return run.unread(context, why).await;
+        }
+        run.unread = None;
         let turn = match groups.is_empty() {
             true => None,
             false => match run.groups.turn(context, id).await? {
@@ -300,6 +319,15 @@ async fn say(
 }
 
 impl Run {
+    /// Nothing more is asked for just now; said once, until the power can be read again.
+    async fn unread(&mut self, context: &Context<'_>, why: String) -> Result<(), Trouble> {
+        if self.unread.is_none() {
+            context.note(Step::Evacuate, &Entry::says(why.clone())).await?;
+        }
+        self.unread = Some(why);
+        Ok(())
+    }
+
     fn refuse(&mut self, id: InstanceId, words: String, pace: Duration) {
         let refused = self.refused.entry(id).or_default();
         let paces = PACES_AFTER_REFUSAL << refused.0.min(REFUSALS);
@@ -357,6 +385,13 @@ mod tests {
         "OS-EXT-STS:vm_state": "active", "OS-EXT-STS:task_state": null, "image": "",
         "flavor": {"original_name": "tiny", "vcpus": 1, "ram": 64, "disk": 1}}}"#;
 
+    fn service(heartbeat: &str) -> String {
+        format!(
+            r#"{{"services": [{{"host": "cmp-1", "id": "eb16b4e6-9661-4c7f-a847-b00f79322cbd",
+            "status": "disabled", "state": "down", "updated_at": "{heartbeat}", "forced_down": true}}]}}"#
+        )
+    }
+
     #[tokio::test]
     async fn an_evacuation_whose_answer_was_lost_is_not_asked_for_again_at_once() {
         let (server, cloud) = cloud_that(|request| match request.method.as_str() {
@@ -364,14 +399,18 @@ mod tests {
             _ if request.path.contains("/os-migrations") => answer(200, r#"{"migrations": []}"#),
             _ if request.path.contains("/servers/") => answer(200, SERVER),
             _ if request.path.contains("/os-server-groups") => answer(200, r#"{"server_groups": []}"#),
+            _ if request.path.contains("/os-services") => answer(200, service("1970-01-01T00:00:00.000000")),
             _ => answer(500, ""),
         })
         .await;
         let world = World::new(cloud).await;
         let case = world.case().await;
-        let respond = world.respond(ResponseMode::Enforce);
+        let mut respond = world.respond(ResponseMode::Enforce);
+        // The proof is as young as it is for a daemon with a pace of a second.
+        respond.pace = Duration::from_secs(60);
         let lease = world.lease(LeaseKind::Case(case.id.clone())).await;
-        let proof = Mutex::new(None);
+        let fenced = Arc::new(Fenced::for_tests(host()));
+        let proof = Mutex::new(Some(super::super::Seen::new(Arc::clone(&fenced))));
         let context = Context::new(&respond, &world.cloud, &case, &[], &lease, &proof, Step::Evacuate);
         let id = "b3f1e7a4-5c62-4c1e-9d1d-0a8d6c1f2e3b".parse().unwrap();
         let here = world.cloud.server(id).await.unwrap().unwrap();
@@ -383,9 +422,9 @@ mod tests {
             doubt: HashMap::new(),
             rests: HashMap::new(),
             failed: HashMap::new(),
+            unread: None,
             groups: Groups::default(),
         };
-        let fenced = Fenced::for_tests(host());
         for _ in 0..3 {
             ask(&context, &fenced, &mut run, Arrival::AsItWas, &mut recorded)
                 .await
@@ -408,16 +447,7 @@ mod tests {
             ("1970-01-01T00:00:00.000000", false),
             ("2026-11-21T06:53:47.000000", true),
         ] {
-            let (_server, cloud) = cloud_that(move |_| {
-                answer(
-                    200,
-                    format!(
-                        r#"{{"services": [{{"host": "cmp-1", "id": "eb16b4e6-9661-4c7f-a847-b00f79322cbd",
-                        "status": "disabled", "state": "down", "updated_at": "{heartbeat}", "forced_down": true}}]}}"#
-                    ),
-                )
-            })
-            .await;
+            let (_server, cloud) = cloud_that(move |_| answer(200, service(heartbeat))).await;
             let world = World::new(cloud).await;
             let case = world.case().await;
             let respond = world.respond(ResponseMode::Enforce);
@@ -425,7 +455,7 @@ mod tests {
             let fenced = Arc::new(Fenced::for_tests(host()));
             let proof = Mutex::new(Some(super::super::Seen::new(Arc::clone(&fenced))));
             let context = Context::new(&respond, &world.cloud, &case, &[], &lease, &proof, Step::Evacuate);
-            let off = crate::respond::steps::fence::still_off(&context, &fenced).await;
+            let off = crate::respond::steps::fence::still_off(&context, &fenced, Asked::Before).await;
             assert_eq!(off.is_err(), comes_back, "{heartbeat}: {off:?}");
             assert_eq!(proof.lock().unwrap().is_none(), comes_back, "the proof is void");
             let told = world.store.notifications(9).await.unwrap();

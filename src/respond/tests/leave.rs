@@ -186,6 +186,36 @@ async fn case_12_a_request_to_evacuate_that_hangs_over_a_kill_is_not_sent_a_seco
     }
 }
 
+/// The next daemon's clock is ahead, or was set at its start: a time in the journal that looks long past is no reason to
+/// ask at once.
+#[tokio::test]
+async fn case_12_26_a_clock_that_is_ahead_does_not_shorten_the_doubt_about_a_request_that_hangs() {
+    let mut bench = Bench::new(2, Recovery::Nova).await;
+    let first = bench.daemon("first");
+    bench.condemn(&first, &name(1), "aa").await;
+    bench
+        .world
+        .with(|state| state.faults = vec![("POST /v2.1/servers", 1, How::Hung)]);
+    tokio::select! {
+        case = bench.settle(first) => panic!("{:?}", case.state),
+        () = until(|| bench.world.asked(1) == 1) => {}
+    }
+    bench.clock.advance(Duration::from_secs(3600));
+    let looks = || bench.world.server.count("GET /v2.1/os-migrations");
+    let second = bench.daemon("second");
+    let before = looks();
+    tokio::select! {
+        case = bench.settle(second) => panic!("{:?}", case.state),
+        () = until(|| bench.world.with(|state| state.guests[&2].host == "cmp-2") && looks() > before + 9) => {}
+    }
+    assert_eq!(bench.world.asked(1), 1, "it may still arrive");
+    bench.clock.advance(Duration::from_secs(61));
+    bench.world.arrives(1);
+    let case = bench.settle(bench.daemon("third")).await;
+    assert!(matches!(case.state, CaseState::Closed { .. }), "{:?}", case.state);
+    assert_eq!(bench.world.asked(1), 1);
+}
+
 /// What is about to be done is in the journal before it is sent, and what came of it after; once for each effect.
 #[tokio::test]
 async fn every_effect_has_its_intent_before_it_and_its_answer_after() {
@@ -302,7 +332,7 @@ async fn resting(bench: &Bench) {
     }
 }
 
-async fn until(so: impl Fn() -> bool) {
+pub(super) async fn until(so: impl Fn() -> bool) {
     while !so() {
         tokio::time::sleep(Duration::from_millis(2)).await;
     }
