@@ -474,7 +474,7 @@ fn case_24_a_daemon_that_lost_its_lease_finds_out_before_its_next_effect() {
     let first = scene.lab.serve();
     let case = scene.break_in();
     joining.reached("cmp-1 joined the aggregate", 30);
-    first.signal("-STOP");
+    first.pause(&scene.lab);
     let second = scene.lab.serve();
     // Everything is prepared for the first to go on: its answer is there when it wakes.
     joining.open();

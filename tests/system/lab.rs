@@ -267,6 +267,22 @@ impl Daemon {
         self.child.wait().expect("it ended");
     }
 
+    /// SIGSTOP, as when its virtual machine is paused, between two of its writes: a process that is stopped in the middle
+    /// of one keeps SQLite's lock, and nobody else writes until it goes on.
+    pub fn pause(&self, lab: &Lab) {
+        let script = "import os, signal, sqlite3, sys\n\
+                      database = sqlite3.connect(sys.argv[1], timeout=30, isolation_level=None)\n\
+                      database.execute('BEGIN IMMEDIATE')\n\
+                      os.kill(int(sys.argv[2]), signal.SIGSTOP)\n\
+                      database.execute('ROLLBACK')";
+        let done = Command::new("/usr/bin/python3")
+            .args(["-c", script])
+            .arg(lab.path("lazaret.db"))
+            .arg(self.child.id().to_string())
+            .status();
+        assert!(done.expect("python3").success());
+    }
+
     /// Sends it a signal.
     pub fn signal(&self, signal: &str) {
         let done = Command::new("kill")
