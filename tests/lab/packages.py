@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 
+import room
 import settings
 from progress import LabError, say, together, took
 
@@ -85,6 +86,7 @@ def python():
     stale = [(where, lock) for where, lock in wanted if not _matches(where, lock)]
     if not stale:
         return
+    room.ask(room.PACKAGES, "installing OpenStack's Python packages")
     _installer()
     together(*[lambda where=where, lock=lock: _environment(where, lock) for where, lock in stale])
 

@@ -10,6 +10,7 @@ import time
 import tomllib
 
 import packages
+import room
 import settings
 from progress import LabError, say, took
 
@@ -98,6 +99,7 @@ def packages_and_cloud():
 
 def build(*, tests):
     """The programs; with tests also everything that `cargo test` needs."""
+    room.for_building(tests)
     with took("programs built"):
         cargo("build", "--workspace")
     if tests:
