@@ -57,7 +57,13 @@ impl Sim {
         }
         let now = self.wall(0);
         let kind = LeaseKind::Case(case.id.clone());
-        let taken = self.store.lease(kind, "person", now, Duration::from_secs(30));
+        let standing = self.ask(self.store.standing(&kind)).unwrap();
+        // Somebody is at it, or died as it was: who asks would wait.
+        if standing.is_some_and(|held| held.until.is_some()) {
+            return;
+        }
+        let lasts = Duration::from_secs(30);
+        let taken = self.store.take_over(kind, standing.as_ref(), "person", now, lasts);
         let Some(lease) = self.ask(taken).unwrap() else {
             return;
         };
@@ -72,8 +78,7 @@ impl Sim {
             reason: "dismissed by anna: a mistake".to_owned(),
             detail: Json::from(serde_json::json!({ "dismissed_by": "anna", "steps_begun": begun })),
         };
-        self.ask(self.store.close_case(&lease, &outcome, &[], now))
-            .unwrap();
+        self.ask(self.store.dismiss_case(&lease, &outcome, now)).unwrap();
         self.ask(self.store.release(lease)).unwrap();
     }
 
