@@ -109,7 +109,8 @@ impl Respond {
         }
     }
 
-    /// The cases that keep a host out. What was seen of the lease of any case that needs nobody any more is forgotten.
+    /// The cases that keep a host out. What was seen of the lease of any case that needs nobody any more is forgotten; a
+    /// release that is not closed needs its quarantine's, though it keeps nothing out any more.
     async fn kept_out(&self) -> Result<Vec<CaseId>, StoreError> {
         let unclosed = CaseFilter {
             host: None,
@@ -119,7 +120,10 @@ impl Respond {
         let hosts = self.store.hosts().await?;
         let kept: Vec<CaseId> = hosts.into_iter().filter_map(|host| host.quarantined_by).collect();
         self.leases.keep_only(|kind| match kind {
-            LeaseKind::Case(id) => kept.contains(id) || open.iter().any(|case| case.id == *id),
+            LeaseKind::Case(id) => {
+                let needs = |case: &Case| case.id == *id || case.parent.as_ref() == Some(id);
+                kept.contains(id) || open.iter().any(needs)
+            }
             LeaseKind::Host(_) | LeaseKind::Group(_) => true,
         });
         Ok(kept)

@@ -175,3 +175,32 @@ fn members_of_one_group_on_two_hosts_are_evacuated_one_after_the_other() {
         );
     }
 }
+
+/// The daemon was killed before it wrote that the release is closed. The other one waited for the lease of the quarantine,
+/// and forgot every minute for how long it had, since nothing was kept out by it any more.
+#[test]
+fn a_release_whose_daemon_was_killed_before_it_was_closed_is_closed() {
+    let list = list(
+        5,
+        vec![2, 2, 1, 1, 1],
+        vec![
+            Op::Root(0, 0),
+            Op::Round(0, 0),
+            Op::Tick(90),
+            Op::Clean(0),
+            Op::Settle(0, 0, false),
+            Op::Start(1),
+            Op::Crash(0, 55, Cut::BeforeWrite),
+            Op::Settle(0, 1, true),
+            Op::Release(0, true),
+            Op::Agree(0, true),
+            Op::Tick(200),
+        ],
+    );
+    let shape = Shape {
+        local: vec![0],
+        second_bmc: true,
+        ..list.shape.clone()
+    };
+    holds(&List { shape, ..list });
+}
