@@ -10,6 +10,8 @@ use std::fmt;
 use std::future::Future;
 use std::time::Duration;
 
+use tokio::time::Instant;
+
 use crate::clock::{Clock, Timestamp};
 use crate::ids::HostName;
 
@@ -26,6 +28,7 @@ pub struct Fenced {
     heartbeat_silent_for: Duration,
     agent_silent: u32,
     at: Timestamp,
+    asked: Instant,
 }
 
 impl Fenced {
@@ -49,6 +52,7 @@ impl Fenced {
             heartbeat_silent_for: seen.heartbeat_silent_for,
             agent_silent: seen.agent_silent,
             at: clock.now(),
+            asked: seen.asked,
         })
     }
 
@@ -82,6 +86,11 @@ impl Fenced {
         self.at
     }
 
+    /// When the last reading was asked for: the host was off then, or later.
+    pub(crate) fn asked(&self) -> Instant {
+        self.asked
+    }
+
     /// A proof for tests of this crate that are about something else.
     #[cfg(test)]
     pub(crate) fn for_tests(host: HostName) -> Self {
@@ -94,6 +103,7 @@ impl Fenced {
             heartbeat_silent_for: Duration::ZERO,
             agent_silent: 1,
             at: epoch,
+            asked: Instant::now(),
         }
     }
 }

@@ -95,6 +95,34 @@ async fn three_signals_that_agree_for_long_enough_are_a_proof() {
     assert!(words.contains("cmp-1") && words.contains("scripted"), "{words}");
 }
 
+/// Each reading takes 25 s, as where this process is stopped with the answer in its hands: what the answer said was so
+/// when it was asked for.
+#[tokio::test(start_paused = true)]
+async fn a_heartbeat_stands_still_until_it_was_asked_for_not_until_the_answer_is_read() {
+    struct Late;
+    impl HeartbeatSignal for Late {
+        type Error = &'static str;
+
+        async fn last_heartbeat(&self, _within: Duration) -> Result<Option<Timestamp>, &'static str> {
+            tokio::time::sleep(Duration::from_secs(25)).await;
+            Ok(Some(Timestamp::from_millis(7)))
+        }
+    }
+    let clock = ManualClock::new(Timestamp::from_millis(0));
+    let watch = Watch {
+        deadline: Duration::from_secs(300),
+        ..WATCH
+    };
+    let (power, agent) = (Says::new(&[Power::Off]), Says::new(&[false]));
+    let host: HostName = "cmp-1".parse().unwrap();
+    let fenced = Fenced::observe(&host, &power, &Late, &agent, &watch, &clock)
+        .await
+        .unwrap();
+    // Answered at 25 s, asked for the last time at 54 s, answered at 79 s.
+    assert_eq!(fenced.heartbeat_silent_for(), Duration::from_secs(29));
+    assert_eq!(fenced.asked().elapsed(), Duration::from_secs(25));
+}
+
 #[tokio::test(start_paused = true)]
 async fn powering_off_is_not_off() {
     for word in ["PoweringOff", "unreadable", "hang"] {

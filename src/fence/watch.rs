@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::io::ErrorKind;
+use std::pin::pin;
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -92,9 +93,11 @@ pub(super) struct Proof {
     pub(super) last_heartbeat: Timestamp,
     pub(super) heartbeat_silent_for: Duration,
     pub(super) agent_silent: u32,
+    /// When the last reading was asked for.
+    pub(super) asked: Instant,
 }
 
-/// The heartbeat that stands still, since when we watch it.
+/// The heartbeat that stands still: from the answer that first had it to the question whose answer last had it.
 #[derive(Clone, Copy)]
 struct Still {
     heartbeat: Timestamp,
@@ -133,6 +136,8 @@ pub(super) async fn until_off(
                 tokio::time::timeout(READING_MAX, agent.answers()),
             )
         };
+        // What is answered was so when it was asked, and perhaps no more when this process, stopped meanwhile, reads it.
+        let asked = Instant::now();
         // A signal that hangs must not make us forget the deadline.
         let Ok((power_now, heartbeat_now, agent_now)) = tokio::time::timeout_at(end, reading).await else {
             return Err(said);
@@ -169,8 +174,8 @@ pub(super) async fn until_off(
         said.heartbeat = match heartbeat_now {
             Ok(Some(heartbeat)) => match &mut still {
                 Some(still) if still.heartbeat == heartbeat => {
-                    still.until = now;
-                    let silent = now - still.since;
+                    still.until = asked.max(still.since);
+                    let silent = still.until - still.since;
                     enough(
                         silent >= watch.heartbeat_silence,
                         format!("{heartbeat} unchanged for {:.1} s", silent.as_secs_f64()),
@@ -229,6 +234,7 @@ pub(super) async fn until_off(
                 last_heartbeat: still.heartbeat,
                 heartbeat_silent_for: still.until - still.since,
                 agent_silent,
+                asked,
             });
         }
         if now + watch.poll_interval >= end {
@@ -278,8 +284,14 @@ impl AgentPort {
 
 impl AgentSignal for AgentPort {
     async fn answers(&self) -> Result<bool, String> {
-        let connect = transport::connect(&self.host, self.port);
-        match tokio::time::timeout(self.timeout, connect).await {
+        let mut connect = pin!(transport::connect(&self.host, self.port));
+        // In two halves, each from when the last was seen to end. Of a process that is stopped all time is over when it
+        // goes on, whether its connection was ever tried or not: the other half is the agent's to answer.
+        let mut answer = tokio::time::timeout(self.timeout / 2, &mut connect).await;
+        if answer.is_err() {
+            answer = tokio::time::timeout(self.timeout / 2, &mut connect).await;
+        }
+        match answer {
             Ok(Ok(())) => Ok(true),
             Err(_) => Ok(false),
             Ok(Err(error)) => match error.kind() {

@@ -29,7 +29,7 @@ pub(in crate::respond) struct Seen {
     heartbeat: Timestamp,
     /// How many such times there were after the proof.
     writes: u32,
-    /// When the power was last read as off.
+    /// When the reading was asked for that last said off.
     off_at: Instant,
 }
 
@@ -41,11 +41,12 @@ impl Seen {
     /// A proof that was just made.
     pub(in crate::respond) fn new(fenced: Arc<Fenced>) -> Self {
         let heartbeat = fenced.last_heartbeat();
+        let off_at = fenced.asked();
         Self {
             fenced,
             heartbeat,
             writes: 0,
-            off_at: Instant::now(),
+            off_at,
         }
     }
 }
@@ -105,10 +106,11 @@ async fn read_again(context: &Context<'_>, fenced: &Fenced, asked: Asked) -> Res
         return Ok(None);
     }
     let host = fenced.host();
+    let asked = Instant::now();
     match power_now(context).await {
         PowerNow::Off => {
             if let Some(seen) = locked(context).as_mut() {
-                seen.off_at = Instant::now();
+                seen.off_at = asked;
             }
             Ok(None)
         }

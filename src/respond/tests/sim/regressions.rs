@@ -176,6 +176,27 @@ fn members_of_one_group_on_two_hosts_are_evacuated_one_after_the_other() {
     }
 }
 
+/// A daemon that stood still heard the agent silent once only, and forced the host down.
+#[test]
+fn a_daemon_that_stood_still_hears_the_agent_silent_again() {
+    let list = list(
+        5,
+        vec![1, 1, 2, 1],
+        vec![
+            Op::Root(0, 0),
+            Op::Round(0, 0),
+            Op::Tick(9),
+            Op::Stall(0, 3),
+            Op::Tick(65),
+        ],
+    );
+    let shape = Shape {
+        group: vec![0, 1, 2],
+        ..list.shape.clone()
+    };
+    holds(&List { shape, ..list });
+}
+
 /// The daemon was killed before it wrote that the release is closed. The other one waited for the lease of the quarantine,
 /// and forgot every minute for how long it had, since nothing was kept out by it any more.
 #[test]
