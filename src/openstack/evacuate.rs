@@ -4,6 +4,10 @@
 //! request is only sent after reading that the instance is still on the fenced host, idle, and without an
 //! evacuation that is under way. One case has one lease, so nobody else asks in between; Masakari must not
 //! run for the same host.
+//!
+//! A record that is `done` stays so until the source's nova-compute starts. nova writes an instance's new host first and
+//! `done` after it (`finish_evacuation` in its resource tracker): an instance that is read on the source *after* its record
+//! was read as `done` has come back.
 
 use serde_json::json;
 
@@ -66,10 +70,17 @@ impl Cloud {
         arrival: Arrival,
     ) -> Result<Evacuation, Error> {
         let doing = format!("evacuate instance {instance} from {}", fenced.host());
-        let Some(server) = self.server(instance).await? else {
+        let Some(mut server) = self.server(instance).await? else {
             return Ok(Evacuation::Gone);
         };
         let migrations = self.migrations_of(instance).await?;
+        if migrations.iter().any(|known| is_done_from(known, fenced.host())) {
+            // Read before the records it may have been about to be told elsewhere.
+            let Some(again) = self.server(instance).await? else {
+                return Ok(Evacuation::Gone);
+            };
+            server = again;
+        }
         if let Some(settled) = settled(fenced.host(), &server, &migrations, &doing)? {
             return Ok(settled);
         }
@@ -89,7 +100,15 @@ impl Cloud {
     }
 }
 
-/// What makes a request needless or harmful; `None` when it has to be sent.
+/// An evacuation away from this host that has arrived, and that the host's nova-compute has not yet seen.
+fn is_done_from(migration: &Migration, source: &HostName) -> bool {
+    migration.kind == MigrationKind::Evacuation
+        && migration.status == "done"
+        && migration.source.as_ref() == Some(source)
+}
+
+/// What makes a request needless or harmful; `None` when it has to be sent. The server was read after any record that is
+/// `done`.
 fn settled(
     fenced: &HostName,
     server: &Server,
@@ -101,9 +120,8 @@ fn settled(
     };
     let open = |migration: &&Migration| match migration.phase() {
         Phase::Underway | Phase::Unknown | Phase::Waiting => true,
-        // Still on the source and yet `done`: nova is about to say where it is.
-        Phase::Arrived => migration.status == "done" && server.host.as_ref() == Some(fenced),
-        Phase::Failed => false,
+        // On the source all the same, it came back.
+        Phase::Arrived | Phase::Failed => false,
     };
     if let Some(migration) = migrations.iter().filter(away).find(open) {
         return Ok(Some(Evacuation::Underway(Box::new(migration.clone()))));

@@ -92,7 +92,7 @@ async fn an_evacuation_is_sent_once_and_only_for_the_fenced_host() {
         (
             server_row(INSTANCE, "cmp-1", "null"),
             migration_row("done", "cmp-1", "\"cmp-2\""),
-            "Underway",
+            "Asked",
         ),
         (
             server_row(INSTANCE, "cmp-1", "\"rebuilding\""),
@@ -130,6 +130,29 @@ async fn an_evacuation_is_sent_once_and_only_for_the_fenced_host() {
             "{told}"
         );
     }
+}
+
+/// nova tells the new host before it writes `done`: who read the instance before that reads it again.
+#[tokio::test]
+async fn an_instance_that_was_read_before_it_arrived_is_not_evacuated_again() {
+    let read = AtomicUsize::new(0);
+    let (nova, cloud) = cloud_that(move |request| match request.path.as_str() {
+        path if path.ends_with("/action") => answer(200, ""),
+        path if path.contains("os-migrations") => answer(200, migration_row("done", "cmp-1", "\"cmp-2\"")),
+        _ => {
+            let first = read.fetch_add(1, Ordering::SeqCst) == 0;
+            let row = server_row(INSTANCE, if first { "cmp-1" } else { "cmp-2" }, "null");
+            answer(200, format!(r#"{{"server": {row}}}"#))
+        }
+    })
+    .await;
+    let fenced = Fenced::for_tests(host("cmp-1"));
+    let outcome = cloud
+        .evacuate(&Freely, &fenced, instance(), None, Arrival::AsItWas)
+        .await
+        .unwrap();
+    assert_eq!(outcome, Evacuation::Elsewhere(host("cmp-2")));
+    assert_eq!(nova.count("POST /v2.1/servers"), 0);
 }
 
 #[tokio::test]

@@ -112,6 +112,8 @@ struct Run {
     rests: HashMap<InstanceId, Instant>,
     /// How many failures of an instance were seen in this run.
     failed: HashMap<InstanceId, usize>,
+    /// Instances that were seen on the host with an evacuation that had arrived.
+    back: HashSet<InstanceId>,
     /// Why nothing was asked for when it was last to be: the power cannot be read.
     unread: Option<String>,
     /// Which instances have to be evacuated one after another.
@@ -150,6 +152,7 @@ impl Run {
             doubt,
             rests: HashMap::new(),
             failed: HashMap::new(),
+            back: HashSet::new(),
             unread: None,
             groups: Groups::default(),
         })
@@ -166,7 +169,9 @@ async fn give_up(
     let mut failed = Vec::new();
     for instance in recorded.iter().filter(|known| known.state == WAITING) {
         let failures = view.failed(instance.id, &run.old);
-        if run.failed.insert(instance.id, failures).unwrap_or_default() < failures {
+        let failed_again = run.failed.insert(instance.id, failures).unwrap_or_default() < failures;
+        // A replica of nova's database may lag behind: one that came back is still there after a while.
+        if failed_again || (view.is_done(instance.id) && run.back.insert(instance.id)) {
             let rest = context.respond.pace.saturating_mul(PACES_AFTER_FAILURE);
             run.rests.insert(instance.id, Instant::now() + rest);
         }
@@ -422,6 +427,7 @@ mod tests {
             doubt: HashMap::new(),
             rests: HashMap::new(),
             failed: HashMap::new(),
+            back: HashSet::new(),
             unread: None,
             groups: Groups::default(),
         };

@@ -62,6 +62,12 @@ impl View {
             .collect()
     }
 
+    /// Whether an evacuation of it away from the host arrived, and nothing of the host has started since. It may be on its
+    /// way still for who reads late; on the host for long, it came back.
+    pub(super) fn is_done(&self, id: InstanceId) -> bool {
+        self.moves(id).iter().any(|migration| migration.status == "done")
+    }
+
     /// How often the evacuation of an instance failed, those in `old` left out.
     pub(super) fn failed(&self, id: InstanceId, old: &HashSet<String>) -> usize {
         let fresh =
@@ -79,25 +85,37 @@ impl View {
         if let Some(latest) = latest {
             now.migration = Some(latest.uuid.clone());
         }
-        if let Some(server) = self.here.get(&recorded.id) {
-            let open = self.moves(recorded.id).iter().find(|migration| {
-                matches!(migration.phase(), Phase::Underway | Phase::Unknown) || migration.status == "done"
-            });
-            (now.state, now.detail) = match (open, latest) {
-                (Some(open), _) => (
-                    MOVING.to_owned(),
-                    Some(format!("nova's migration is {}", open.status)),
-                ),
-                (None, Some(failed)) => (WAITING.to_owned(), Some(why_failed(failed, server))),
-                (None, None) => (WAITING.to_owned(), recorded.detail.clone()),
-            };
-            return Ok(now);
+        let here = self.here.get(&recorded.id);
+        if let Some(server) = here {
+            let open = self
+                .moves(recorded.id)
+                .iter()
+                .find(|migration| matches!(migration.phase(), Phase::Underway | Phase::Unknown));
+            if let Some(open) = open {
+                MOVING.clone_into(&mut now.state);
+                now.detail = Some(format!("nova's migration is {}", open.status));
+                return Ok(now);
+            }
+            if !self.is_done(recorded.id) {
+                WAITING.clone_into(&mut now.state);
+                now.detail =
+                    latest.map_or_else(|| recorded.detail.clone(), |ended| Some(why_here(ended, server)));
+                return Ok(now);
+            }
         }
+        // One that was read before its record became `done` is read once more: nova tells its new host first.
         let Some(server) = cloud.server(recorded.id).await? else {
             GONE.clone_into(&mut now.state);
             now.detail = Some("it was deleted meanwhile".to_owned());
             return Ok(now);
         };
+        if let (Some(latest), Some(_)) = (latest, here)
+            && server.host.as_ref() == Some(&self.host)
+        {
+            WAITING.clone_into(&mut now.state);
+            now.detail = Some(why_here(latest, &server));
+            return Ok(now);
+        }
         match &server.host {
             Some(elsewhere) if *elsewhere != self.host && server.task_state.is_none() => {
                 now.destination = Some(elsewhere.clone());
@@ -132,11 +150,18 @@ fn arrived(recorded: &CaseInstance, server: &Server) -> String {
     format!("{}{before}; {}", server.status, planned.data.meaning())
 }
 
-fn why_failed(migration: &Migration, server: &Server) -> String {
+/// Why an instance is on the host although nova has ended its newest evacuation.
+fn why_here(migration: &Migration, server: &Server) -> String {
     let to = migration
         .destination
         .as_ref()
         .map_or_else(String::new, |host| format!(" to {host}"));
+    if migration.phase() == Phase::Arrived {
+        return format!(
+            "it came back: its evacuation{to} is {}, and it is on the host again",
+            migration.status
+        );
+    }
     let fault = server
         .fault
         .as_deref()

@@ -204,6 +204,25 @@ async fn an_instance_that_was_evacuated_before_is_evacuated_again_when_it_comes_
     assert_eq!(look(&bench, &daemon, &case).await, (vec![], 0));
 }
 
+/// nova completes its record only when nova-compute starts on the host, which never happens while it is kept out.
+#[tokio::test]
+async fn an_instance_that_comes_back_while_its_evacuation_is_still_done_is_evacuated_again() {
+    let mut bench = Bench::new(1, Recovery::Nova).await;
+    let daemon = bench.daemon("a");
+    let case = quarantined(&mut bench, &daemon).await;
+    bench.world.with(|state| {
+        let guest = state.guests.get_mut(&1).unwrap();
+        assert_eq!(guest.moves.last().unwrap().0, "done");
+        guest.host = "cmp-1".into();
+    });
+    assert_eq!(
+        look(&bench, &daemon, &case).await,
+        (vec!["evacuate 1".to_owned()], 1)
+    );
+    assert_eq!(bench.world.with(|state| state.guests[&1].host.clone()), "cmp-2");
+    assert_eq!(look(&bench, &daemon, &case).await, (vec![], 0));
+}
+
 /// What was left there for a person is no drift, and neither is a resize that has ended.
 #[tokio::test]
 async fn case_40_what_was_left_there_is_no_drift_and_what_may_return_is_told_once() {

@@ -354,13 +354,11 @@ impl Cloud {
         }
     }
 
-    /// Somebody moves a guest; whether it was one that can be moved. To nova one whose evacuation from there is `done`,
-    /// and not completed, is just about to arrive elsewhere.
+    /// Somebody moves a guest; whether it was one that can be moved.
     pub(super) fn move_to(&mut self, n: usize, host: u8) -> bool {
         let on = self.hosts[usize::from(host)].on;
         let guest = &mut self.guests[n];
-        let leaves = |known: &Move| known.is_open() || (known.source == host && known.status == "done");
-        if guest.task || guest.host == host || guest.moves.iter().any(leaves) {
+        if guest.task || guest.host == host || guest.moves.iter().any(Move::is_open) {
             return false;
         }
         guest.host = host;
