@@ -3,6 +3,9 @@
 //! No two clocks are compared: clocks that differ by more than a lease would have two daemons take each other's cases for
 //! ever. Whoever holds a lease renews it, and each renewal is counted. A lease whose count has not moved for as long as it
 //! lasts, by the watcher's own clock that nobody can set, is that of a dead daemon.
+//!
+//! A daemon of an earlier version counts nothing, and writes only until when it holds the lease: that moving is life as well,
+//! and as it does not say for how long, it is waited for as long as any lease may last.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
@@ -10,7 +13,7 @@ use std::sync::{Mutex, PoisonError};
 use tokio::time::Instant;
 
 use crate::clock::Timestamp;
-use crate::store::{LeaseKind, Standing};
+use crate::store::{LONGEST_LEASE, LeaseKind, Standing};
 
 /// What one daemon has seen of the leases of others.
 #[derive(Debug)]
@@ -23,9 +26,13 @@ pub(super) struct LeaseWatch {
 struct Seen {
     epoch: i64,
     beats: i64,
+    /// `None`: it was taken by this daemon, which need not read it.
+    until: Option<Timestamp>,
     since: Instant,
     /// This daemon had just begun, and has seen it in no other state.
     at_start: bool,
+    /// It moved and its count did not: whoever holds it says nothing of how long it lasts.
+    uncounted: bool,
 }
 
 impl LeaseWatch {
@@ -55,16 +62,25 @@ impl LeaseWatch {
             return true;
         };
         let known = all.get(kind).copied();
-        match known.filter(|seen| (seen.epoch, seen.beats) == (standing.epoch, standing.beats)) {
+        let same = |seen: &Seen| {
+            (seen.epoch, seen.beats, seen.until) == (standing.epoch, standing.beats, Some(until))
+        };
+        match known.filter(same) {
             Some(seen) => {
-                now.duration_since(seen.since) >= standing.lasts || (seen.at_start && until <= wall)
+                let lasts = match seen.uncounted {
+                    true => LONGEST_LEASE,
+                    false => standing.lasts,
+                };
+                now.duration_since(seen.since) >= lasts || (seen.at_start && until <= wall)
             }
             None => {
                 let seen = Seen {
                     epoch: standing.epoch,
                     beats: standing.beats,
+                    until: Some(until),
                     since: now,
                     at_start: known.is_none() && now.duration_since(self.begun) < standing.lasts,
+                    uncounted: known.is_some_and(|known| known.beats == standing.beats),
                 };
                 all.insert(kind.clone(), seen);
                 seen.at_start && until <= wall
@@ -77,8 +93,10 @@ impl LeaseWatch {
         let seen = Seen {
             epoch,
             beats: 0,
+            until: None,
             since: now,
             at_start: false,
+            uncounted: false,
         };
         let mut all = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
         all.insert(kind.clone(), seen);
@@ -153,14 +171,40 @@ mod tests {
         assert!(watch.may_take(&kind(), Some(&back), wall(), now));
     }
 
-    /// The count begins anew with each holder.
     #[test]
-    fn another_holder_with_the_same_count_is_waited_for_anew() {
+    fn another_holder_is_waited_for_anew() {
         let begun = Instant::now();
         let (watch, now) = (LeaseWatch::new(begun), begun + HOUR);
         assert!(!watch.may_take(&kind(), Some(&held(1, 1, wall())), wall(), now));
-        assert!(!watch.may_take(&kind(), Some(&held(2, 1, wall())), wall(), now + LASTS));
-        assert!(watch.may_take(&kind(), Some(&held(2, 1, wall())), wall(), now + 2 * LASTS));
+        assert!(!watch.may_take(&kind(), Some(&held(2, 2, wall())), wall(), now + LASTS));
+        assert!(watch.may_take(&kind(), Some(&held(2, 2, wall())), wall(), now + 2 * LASTS));
+    }
+
+    /// A daemon of an earlier version, beside this one while they are exchanged: it moves only the time in the lease.
+    #[test]
+    fn who_renews_without_counting_keeps_it_and_loses_it_after_the_longest_lease() {
+        let begun = Instant::now();
+        let (watch, mut now) = (LeaseWatch::new(begun), begun + HOUR);
+        let mut until = wall();
+        let count = 4;
+        assert!(!watch.may_take(&kind(), Some(&held(7, count, until)), wall(), now));
+        for _ in 0..20 {
+            (until, now) = (until.plus(LASTS / 3), now + LASTS / 3);
+            assert!(!watch.may_take(&kind(), Some(&held(7, count, until)), wall(), now));
+        }
+        // It took the lease from one that counts, for longer than that one had it.
+        (until, now) = (until.plus(HOUR), now + LASTS);
+        assert!(!watch.may_take(&kind(), Some(&held(8, count, until)), wall(), now));
+        let last = now;
+        let early = last + LONGEST_LEASE - Duration::from_millis(1);
+        assert!(!watch.may_take(&kind(), Some(&held(8, count, until)), wall(), early));
+        let dead = watch.may_take(
+            &kind(),
+            Some(&held(8, count, until)),
+            wall(),
+            last + LONGEST_LEASE,
+        );
+        assert!(dead);
     }
 
     #[test]

@@ -51,8 +51,8 @@ impl<'a> Leave<'a> {
         // Taken before the database is asked, so that the leave ends with the lease at the latest.
         let (begin, now) = (Instant::now(), self.clock.now());
         let detail = Entry::of_effect(effect, "about to be done").json();
-        let until = self.store.permit(self.lease, self.step, &detail, now).await?;
-        Ok(Permit::until(begin + until.since(now)))
+        let lasts = self.store.permit(self.lease, self.step, &detail, now).await?;
+        Ok(Permit::until(begin + lasts))
     }
 }
 

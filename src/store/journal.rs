@@ -1,12 +1,14 @@
 //! The journal of a case: what was about to be done, and what came of it. Only ever appended to.
 
+use std::time::Duration;
+
 use serde::Serialize;
 
 use super::columns::stored_as_word;
 use super::connection::{Attempt, Write, statement};
-use super::leases::held_until;
+use super::leases::renewed_for;
 use super::outbox::queue;
-use super::{Json, LONGEST_LEASE, Lease, NewNotification, Store, StoreError, sql};
+use super::{Json, Lease, NewNotification, Store, StoreError, sql};
 use crate::clock::Timestamp;
 use crate::ids::CaseId;
 
@@ -103,18 +105,19 @@ impl Store {
     }
 
     /// Leave to do one effect: the lease is in force and has not run out at `now`, and what is about to be done is in
-    /// the journal, both in one transaction. Returns until when nobody else can take the lease.
+    /// the journal, both in one transaction, which renews the lease as well. Returns for how long, from before this was
+    /// asked, nobody else can take the lease: others watch it by clocks of their own, and count from a renewal.
     pub async fn permit(
         &self,
         lease: &Lease,
         step: &str,
         intent: &Json,
         now: Timestamp,
-    ) -> Result<Timestamp, StoreError> {
+    ) -> Result<Duration, StoreError> {
         let (mut write, case) = self
             .write_case(lease, "asking for leave to act for case", now)
             .await?;
-        let until = held_until(&mut write, lease).await?;
+        let lasts = renewed_for(&mut write, lease, now).await?;
         let entry = JournalEntry {
             seq: 0,
             at: now,
@@ -125,8 +128,7 @@ impl Store {
         };
         append(&mut write, &case, &entry).await?;
         write.commit().await?;
-        // A clock that was put back makes a lease no longer.
-        Ok(until.min(now.plus(LONGEST_LEASE)))
+        Ok(lasts)
     }
 
     /// The journal of a case, in order.

@@ -100,7 +100,9 @@ impl Store {
             .bind(what)
             .bind(id)
             .bind(seen.epoch)
-            .bind(seen.beats);
+            .bind(seen.beats)
+            // A daemon of an earlier version moves only this.
+            .bind(seen.until.map_or(0, Timestamp::as_millis));
         if write.run(take).await? == 0 {
             write.give_up().await?;
             return Ok(None);
@@ -220,18 +222,30 @@ pub(super) async fn in_force(write: &mut Write, lease: &Lease, now: Timestamp) -
     }
 }
 
-/// Until when nobody else can take a lease that is in force.
-pub(super) async fn held_until(write: &mut Write, lease: &Lease) -> Result<Timestamp, StoreError> {
+/// Renews a lease that is in force, for as long as it lasts, and says how long that is. Whoever watches it counts anew from
+/// here: nobody takes it over before that is over, whatever the clocks say.
+pub(super) async fn renewed_for(
+    write: &mut Write,
+    lease: &Lease,
+    now: Timestamp,
+) -> Result<Duration, StoreError> {
     let (what, id) = lease.kind.columns();
     let row = write
         .row(statement(sql::LEASE).bind(what).bind(id))
         .await?
         .ok_or_else(|| write.attempt.lease_lost(lease.epoch))?;
-    Columns {
+    let lasts = standing_of(&Columns {
         row: &row,
         attempt: &write.attempt,
+    })?
+    .lasts;
+    let renew = statement(sql::LEASE_RENEW)
+        .bind(now.plus(lasts).as_millis())
+        .bind(millis(lasts));
+    match write.run(of_lease(renew, lease)).await? {
+        0 => Err(write.attempt.lease_lost(lease.epoch)),
+        _ => Ok(lasts),
     }
-    .at("held_until")
 }
 
 /// How the lease stands that a row is of.

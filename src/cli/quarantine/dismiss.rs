@@ -95,7 +95,9 @@ async fn take(store: &Store, kind: &LeaseKind, look: Duration) -> Result<Option<
     let first = store.standing(kind).await?;
     let mut standing = first;
     while let Some(held) = standing.filter(|held| held.until.is_some()) {
-        if first.map(|first| (first.epoch, first.beats)) != Some((held.epoch, held.beats)) {
+        // A daemon of an earlier version counts no renewals, and moves only the time.
+        let as_first = |first: crate::store::Standing| (first.epoch, first.beats, first.until);
+        if first.map(as_first) != Some((held.epoch, held.beats, held.until)) {
             return Ok(None);
         }
         if begun.elapsed() >= held.lasts {

@@ -6,7 +6,7 @@ statements! {
          WHERE kind = ? AND id = ? AND (held_until <= ? OR held_until > ?)";
     LEASE_TAKE_OVER =
         "UPDATE leases SET owner = ?, epoch = epoch + 1, held_until = ?, lasts = ?, beats = beats + 1 \
-         WHERE kind = ? AND id = ? AND epoch = ? AND beats = ?";
+         WHERE kind = ? AND id = ? AND epoch = ? AND beats = ? AND held_until = ?";
     LEASE = "SELECT epoch, held_until, lasts, beats FROM leases WHERE kind = ? AND id = ?";
     LEASE_INSERT =
         "INSERT INTO leases (kind, id, owner, epoch, held_until, lasts, beats) VALUES (?, ?, ?, 1, ?, ?, 1)";

@@ -226,10 +226,10 @@ async fn a_lease_that_ran_out_writes_nothing_and_gives_no_leave_even_when_nobody
     let last = NOW.plus(MINUTE).minus(Duration::from_millis(1));
     assert_eq!(
         store.permit(&lease, "disable", &detail, last).await.unwrap(),
-        lease.until,
-        "leave lasts as long as the lease"
+        MINUTE,
+        "leave lasts as long as the lease, which it renews"
     );
-    let over = NOW.plus(MINUTE);
+    let over = last.plus(MINUTE);
     let refused = [
         store.permit(&lease, "disable", &detail, over).await.map(drop),
         store.begin_step(&lease, "disable", &detail, over).await,
@@ -263,12 +263,34 @@ async fn a_lease_that_ran_out_writes_nothing_and_gives_no_leave_even_when_nobody
     let mut lease = lease;
     store.renew(&mut lease, over, MINUTE).await.unwrap();
     store.permit(&lease, "disable", &detail, over).await.unwrap();
-    // A clock that was put back makes leave no longer than a lease can be.
+    // A clock that was put back makes leave no longer than the lease: who watches it waits no longer.
     let back = NOW.minus(60 * MINUTE);
+    let before = store.standing(&lease.kind).await.unwrap().unwrap();
     assert_eq!(
         store.permit(&lease, "disable", &detail, back).await.unwrap(),
-        back.plus(LONGEST_LEASE)
+        MINUTE
     );
+    let after = store.standing(&lease.kind).await.unwrap().unwrap();
+    assert_eq!(
+        (after.epoch, after.beats, after.until),
+        (before.epoch, before.beats + 1, Some(back.plus(MINUTE))),
+        "who watches it counts from the leave"
+    );
+}
+
+/// A daemon of an earlier version moves only the time.
+#[tokio::test]
+async fn a_lease_that_was_renewed_without_being_counted_is_not_taken_over() {
+    let scratch = Scratch::new();
+    let store = scratch.open().await;
+    store.lease(kind(), "a", NOW, MINUTE).await.unwrap().unwrap();
+    let mut seen = store.standing(&kind()).await.unwrap().unwrap();
+    seen.until = Some(NOW);
+    let taken = store.take_over(kind(), Some(&seen), "b", NOW, MINUTE);
+    assert_eq!(taken.await.unwrap(), None);
+    let seen = store.standing(&kind()).await.unwrap().unwrap();
+    let taken = store.take_over(kind(), Some(&seen), "b", NOW, MINUTE);
+    assert_eq!(taken.await.unwrap().unwrap().epoch, 2);
 }
 
 #[tokio::test]
