@@ -38,6 +38,7 @@ pub const MIGRATIONS: &[(i64, &str, &str)] = &[
         include_str!("../../migrations/0006_deliveries.sql"),
     ),
     (7, "failover", include_str!("../../migrations/0007_failover.sql")),
+    (8, "removed", include_str!("../../migrations/0008_removed.sql")),
 ];
 
 /// How long one writer waits for another, in this process or any other.

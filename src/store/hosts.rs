@@ -147,7 +147,7 @@ impl Store {
             let back = statement(sql::HOST_QUARANTINED).bind(case);
             write.run(back.bind(host.name.to_string())).await?;
         }
-        note_enrolment(&mut write, host, by, action, now).await?;
+        note_enrolment(&mut write, host, by, action, None, now).await?;
         Ok(write.commit().await?)
     }
 
@@ -183,7 +183,8 @@ impl Store {
             Some(_) => REMOVED_QUARANTINED,
             None => "removed",
         };
-        note_enrolment(&mut write, &host.enrolled, &entry.who, action, now).await?;
+        let quarantine = host.quarantined_by.as_ref();
+        note_enrolment(&mut write, &host.enrolled, &entry.who, action, quarantine, now).await?;
         write
             .run(statement(sql::HOST_DELETE).bind(name.to_string()))
             .await?;
@@ -264,9 +265,14 @@ async fn quarantined_when_removed(write: &mut Write, name: &HostName) -> Result<
         .await?;
     let Some(row) = last else { return Ok(None) };
     let attempt = &write.attempt;
-    if (Columns { row: &row, attempt }).text("action")? != REMOVED_QUARANTINED {
+    let last = Columns { row: &row, attempt };
+    if last.text("action")? != REMOVED_QUARANTINED {
         return Ok(None);
     }
+    if let Some(case) = last.raw::<Option<String>>("quarantine")? {
+        return Ok(Some(case));
+    }
+    // Removed by a version that did not write down which.
     let case = write
         .row(statement(sql::CASE_LAST_QUARANTINE).bind(name.to_string()))
         .await?;
@@ -346,6 +352,7 @@ async fn note_enrolment(
     host: &NewHost,
     by: &str,
     action: &str,
+    quarantine: Option<&CaseId>,
     now: Timestamp,
 ) -> Result<(), StoreError> {
     let name = host.name.to_string();
@@ -360,7 +367,8 @@ async fn note_enrolment(
         .bind(action.to_owned())
         .bind(host.ek_public_digest.to_string())
         .bind(hex::encode(&host.ak_name))
-        .bind(host.agent_key.to_string());
+        .bind(host.agent_key.to_string())
+        .bind(quarantine.map(ToString::to_string));
     write.run(insert).await.map(|_| ())
 }
 

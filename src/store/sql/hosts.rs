@@ -32,10 +32,10 @@ statements! {
     HOST_QUARANTINED = "UPDATE hosts SET quarantined_by = ? WHERE name = ?";
     HOST_RELEASED = "UPDATE hosts SET quarantined_by = NULL WHERE name = ?";
     ENROLMENT_LAST = "SELECT COALESCE(MAX(seq), 0) AS last FROM enrolments WHERE host = ?";
-    ENROLMENT_LAST_ACTION = "SELECT action FROM enrolments WHERE host = ? ORDER BY seq DESC LIMIT 1";
+    ENROLMENT_LAST_ACTION = "SELECT action, quarantine FROM enrolments WHERE host = ? ORDER BY seq DESC LIMIT 1";
     ENROLMENT_INSERT =
-        "INSERT INTO enrolments (host, seq, at, done_by, action, ek_public_digest, ak_name, agent_key) \
-         VALUES (?, ?, ?, ?, ?, ?, ?, ?)";
+        "INSERT INTO enrolments (host, seq, at, done_by, action, ek_public_digest, ak_name, agent_key, quarantine) \
+         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)";
     ENROLMENTS =
         "SELECT host, seq, at, done_by, action, ek_public_digest, ak_name, agent_key FROM enrolments ORDER BY at, host, seq";
     ENROLMENTS_OF =

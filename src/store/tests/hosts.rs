@@ -176,6 +176,43 @@ async fn case_74_a_host_that_was_removed_in_quarantine_is_in_it_again_once_it_is
     assert_eq!(quarantined().await, None);
 }
 
+/// The clock was put back between the two: the later one was opened earlier, by what is written.
+#[tokio::test]
+async fn a_host_that_was_removed_is_in_its_last_quarantine_again_whatever_the_clock_said() {
+    let scratch = Scratch::new();
+    let store = scratch.open().await;
+    let name = host("cmp-1");
+    let mut cases = Vec::new();
+    for (number, at) in [(1, NOW), (2, NOW.minus(60 * MINUTE))] {
+        enrolled(&store, "cmp-1").await;
+        let mut recording = recording(round(&name, number, Verdict::Contraindicated));
+        let case = new_case(&name, number, recording.round.id);
+        cases.push(case.id.clone());
+        recording.case = Some(case);
+        let lease = host_lease(&store, &name, at).await;
+        store.record(&lease, &recording, at).await.unwrap();
+        store.release(lease).await.unwrap();
+        let lease = case_lease(&store, &cases[cases.len() - 1], at).await;
+        for step in ["disable", "fence"] {
+            store.begin_step(&lease, step, &Json::empty(), at).await.unwrap();
+        }
+        let outcome = Outcome {
+            reason: "out".into(),
+            detail: Json::empty(),
+        };
+        store.close_case(&lease, &outcome, &[], at).await.unwrap();
+        if number == 1 {
+            store.end_quarantine(&name).await.unwrap();
+        }
+    }
+    let known = store.host(&name).await.unwrap().unwrap();
+    assert_eq!(known.quarantined_by.as_ref(), Some(&cases[1]));
+    store.remove_host(&name, &removal(), NOW).await.unwrap();
+    store.enrol(&known.enrolled, "root", false, NOW).await.unwrap();
+    let again = store.host(&name).await.unwrap().unwrap().quarantined_by;
+    assert_eq!(again.as_ref(), Some(&cases[1]));
+}
+
 fn challenge(nonce: u8, name: &HostName) -> NewChallenge {
     NewChallenge {
         nonce: [nonce; 32],
