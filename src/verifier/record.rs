@@ -118,8 +118,19 @@ impl Rounds {
             Ok(judged)
         }
         .await;
-        self.store.release(lease).await?;
+        self.give_back(lease).await;
         round
+    }
+
+    /// Gives the lease back. What was judged is judged, whatever becomes of this; a lease that stays ends by itself.
+    async fn give_back(&self, lease: Lease) {
+        let (kind, until) = (lease.kind.clone(), lease.until);
+        if let Err(error) = self.store.release(lease).await {
+            tracing::warn!(
+                %error,
+                "the lease of {kind} could not be given back: no other round of it begins before {until}"
+            );
+        }
     }
 
     async fn lease_soon(&self, host: &HostName) -> Result<Lease, RoundError> {
@@ -173,5 +184,70 @@ impl From<RecordError> for RoundError {
             RecordError::Store(error) => Self::Store(error),
             RecordError::CaseOpen { host, .. } => Self::Busy { host },
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{fs, sync::Arc};
+
+    use lazaret_forge::softtpm::AttestationKey;
+
+    use super::*;
+    use crate::{
+        clock::{Clock as _, SystemClock},
+        config::Config,
+        ids::Sha256Digest,
+        store::{NewHost, Store, tests::broken::breaks},
+        verifier::{keys::Keys, policies::Policies},
+    };
+
+    /// What the round found is in the database by then; only its lease stays for a while.
+    #[tokio::test]
+    async fn a_recorded_verdict_is_shown_although_the_lease_of_its_round_cannot_be_given_back() {
+        let directory = tempfile::tempdir().unwrap();
+        let at = |name: &str| directory.path().join(name);
+        let base = concat!(env!("CARGO_MANIFEST_DIR"), "/policies/debian.toml");
+        fs::copy(base, at("debian.toml")).unwrap();
+        fs::write(at("l.sha256"), format!("{}  /bin/sh\n", "11".repeat(32))).unwrap();
+        let golden = "name = \"x\"\nversion = 1\nextends = \"debian.toml\"\n[ima]\nlists = [\"l.sha256\"]\n";
+        fs::write(at("golden.toml"), golden).unwrap();
+        let text = format!(
+            "[store]\npath = \"{}\"\n[agents]\nconnect_timeout_s = 1\n[appraisal]\npolicy = \"{}\"\n",
+            at("lazaret.db").display(),
+            at("golden.toml").display()
+        );
+        let store = Store::open(&at("lazaret.db")).await.unwrap();
+        let key = AttestationKey::p256("cmp-1");
+        // Nothing listens there: the round is silence.
+        let host = NewHost {
+            name: "cmp-1".parse().unwrap(),
+            agent_url: "https://127.0.0.1:9".parse().unwrap(),
+            policy: None,
+            ak_public: key.public(),
+            ak_name: key.name(),
+            ek_public_digest: Sha256Digest([1; 32]),
+            ek_certificate: None,
+            ek_kind: "ecc-p256".into(),
+            agent_key: Sha256Digest([1; 32]),
+        };
+        let clock = SystemClock;
+        store.enrol(&host, "test", false, clock.now()).await.unwrap();
+        let identity = lazaret_wire::tls::TlsIdentity::load_or_make(&at("identity"), "verifier").unwrap();
+        let rounds = Rounds {
+            store: store.clone(),
+            config: Arc::new(Config::parse(&text, &at("lazaret.toml")).unwrap()),
+            identity: Arc::new(identity),
+            policies: Policies::new(None),
+            keys: Keys::default(),
+            clock: Arc::new(clock),
+            owner: "me".to_owned(),
+        };
+        let known = store.host(&host.name).await.unwrap().unwrap();
+        breaks(&at("lazaret.db"), "UPDATE OF held_until", "leases").await;
+        let judged = rounds.manual(&known, false).await.unwrap();
+        assert_eq!(judged.result.verdict, Verdict::Indeterminate);
+        let last = store.host(&host.name).await.unwrap().unwrap().last.unwrap();
+        assert_eq!(last.round, judged.round.id, "it is recorded");
     }
 }
