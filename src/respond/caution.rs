@@ -24,7 +24,7 @@ use super::words::findings;
 pub(super) enum Asking<'a> {
     /// A case about to be opened; every other one counts.
     New(Timestamp),
-    /// A case that is there. Those that were opened before it count: of two at once, one goes on.
+    /// A case that is there. Those that were written before it count: of two at once, one goes on.
     Known(&'a Case),
 }
 
@@ -239,7 +239,7 @@ pub(super) fn approved(case: &Case) -> Vec<Hold> {
 fn counts(asking: Asking<'_>, other: &Case, fence_begun: bool) -> bool {
     let before = match asking {
         Asking::New(_) => true,
-        Asking::Known(case) => (other.opened_at, &other.id) < (case.opened_at, &case.id),
+        Asking::Known(case) => other.came_before(case),
     };
     let acts = match &other.state {
         CaseState::Held { .. } => fence_begun,

@@ -88,6 +88,9 @@ pub struct Case {
     pub id: CaseId,
     /// What it is for.
     pub kind: CaseKind,
+    /// Which case it is, from 1, in the order in which cases were written; 0: it is older than this count.
+    #[serde(skip)]
+    pub number: i64,
     /// The case that it undoes: a release's quarantine.
     pub parent: Option<CaseId>,
     /// The group that it is held with, or was last.
@@ -121,6 +124,13 @@ pub struct Case {
     pub plan: Json,
     /// What came of it; there when it is closed.
     pub outcome: Option<Json>,
+}
+
+impl Case {
+    /// Whether it was written before another one, whatever the clocks of those who wrote them said.
+    pub fn came_before(&self, other: &Self) -> bool {
+        (self.number, self.opened_at, &self.id) < (other.number, other.opened_at, &other.id)
+    }
 }
 
 /// How a case ends.
@@ -388,6 +398,7 @@ pub(super) async fn open_case(write: &mut Write, case: &NewCase, now: Timestamp)
     if matches!(case.state, CaseState::Stuck { .. } | CaseState::Closed { .. }) {
         return Err(write.attempt.refused("a case begins open or held"));
     }
+    let last = write.last(statement(sql::CASE_LAST_NUMBER)).await?;
     let insert = statement(sql::CASE_INSERT)
         .bind(case.id.to_string())
         .bind(case.host.to_string())
@@ -404,7 +415,8 @@ pub(super) async fn open_case(write: &mut Write, case: &NewCase, now: Timestamp)
         .bind(case.kind.as_str())
         .bind(case.parent.as_ref().map(CaseId::to_string))
         .bind(case.held_group.as_ref().map(GroupId::to_string))
-        .bind(case.holds.as_ref().map(|holds| holds.as_str().to_owned()));
+        .bind(case.holds.as_ref().map(|holds| holds.as_str().to_owned()))
+        .bind(last + 1);
     write.run(insert).await?;
     let unscheduled = match case.kind {
         CaseKind::Unschedule => Some(Some(case.id.to_string())),
@@ -504,6 +516,7 @@ fn case_of(row: &Columns<'_>) -> Result<Case, StoreError> {
     Ok(Case {
         id: row.read("id")?,
         kind: row.read("kind")?,
+        number: row.raw("number")?,
         parent: row.maybe_read("parent")?,
         held_group: row.maybe_read("held_group")?,
         holds: row.maybe_json("holds")?,

@@ -39,6 +39,7 @@ pub const MIGRATIONS: &[(i64, &str, &str)] = &[
     ),
     (7, "failover", include_str!("../../migrations/0007_failover.sql")),
     (8, "removed", include_str!("../../migrations/0008_removed.sql")),
+    (9, "order", include_str!("../../migrations/0009_order.sql")),
 ];
 
 /// How long one writer waits for another, in this process or any other.

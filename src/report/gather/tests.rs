@@ -95,6 +95,7 @@ pub(in crate::report) fn hostile() -> Report {
     let case = Case {
         id: "q-20261121-7f3a2c".parse().unwrap(),
         kind: CaseKind::Quarantine,
+        number: 0,
         parent: None,
         held_group: None,
         holds: None,

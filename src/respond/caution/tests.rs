@@ -19,6 +19,7 @@ fn case(n: u8, state: CaseState) -> Case {
     Case {
         id: CaseId::new(CaseKind::Quarantine, NOW, [n; 3]),
         kind: CaseKind::Quarantine,
+        number: 0,
         parent: None,
         held_group: None,
         holds: None,

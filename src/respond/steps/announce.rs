@@ -16,7 +16,7 @@ pub(super) async fn ensure(context: &Context<'_>) -> Result<Outcome, Trouble> {
         .store
         .cases_opened_since(case.opened_at.minus(limits.window))
         .await?;
-    // Cases are served in the order of their opening; of two at the same instant, the smaller id is first.
+    // Cases are served in the order in which they were written.
     let asking = Asking::Known(case);
     let first = respond.counted(asking, &cases).await?.len();
     let first = u32::try_from(first).unwrap_or(u32::MAX);

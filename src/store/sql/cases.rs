@@ -4,15 +4,16 @@ macro_rules! case_columns {
     () => {
         "id, host, state, reason, mode, cause, opened_at, closed_at, condemned_by, confirmed_by, approved_by, \
          not_before, plan, outcome, kind, parent, \
-         held_group, holds, approved_holds"
+         held_group, holds, approved_holds, number"
     };
 }
 
 statements! {
     CASE_INSERT =
         "INSERT INTO cases (id, host, unclosed_host, state, reason, mode, cause, opened_at, condemned_by, confirmed_by, \
-         not_before, plan, kind, parent, held_group, holds) \
-         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
+         not_before, plan, kind, parent, held_group, holds, number) \
+         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
+    CASE_LAST_NUMBER = "SELECT COALESCE(MAX(number), 0) AS last FROM cases";
     CASE = concat!("SELECT ", case_columns!(), " FROM cases WHERE id = ?");
     CASES = concat!("SELECT ", case_columns!(), " FROM cases ORDER BY opened_at DESC, id");
     CASES_OF_HOST = concat!("SELECT ", case_columns!(), " FROM cases WHERE host = ? ORDER BY opened_at DESC, id");

@@ -220,6 +220,28 @@ async fn a_host_has_one_unclosed_case() {
     ));
 }
 
+/// The second one is written by a daemon whose clock is an hour behind, and its id is the smaller one.
+#[tokio::test]
+async fn cases_come_in_the_order_in_which_they_were_written_whatever_clocks_say() {
+    let scratch = Scratch::new();
+    let store = scratch.open().await;
+    let (mut cases, before) = (Vec::new(), Timestamp::from_millis(NOW.as_millis() - 3_600_000));
+    for (name, random, at) in [("cmp-1", 9, NOW), ("cmp-2", 7, before)] {
+        let name = enrolled(&store, name).await;
+        let lease = host_lease(&store, &name, NOW).await;
+        let mut recorded = recording(round(&name, random, Verdict::Contraindicated));
+        let case = new_case(&name, random, recorded.round.id);
+        recorded.case = Some(case.clone());
+        store.record(&lease, &recorded, at).await.unwrap();
+        cases.push(store.case(&case.id).await.unwrap().unwrap());
+    }
+    let [first, second] = &cases[..] else {
+        unreachable!()
+    };
+    assert!(second.opened_at < first.opened_at && second.id < first.id);
+    assert!(first.came_before(second) && !second.came_before(first));
+}
+
 #[tokio::test]
 async fn silence_has_a_beginning_and_an_end() {
     let scratch = Scratch::new();

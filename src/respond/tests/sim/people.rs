@@ -63,7 +63,9 @@ impl Sim {
             return;
         }
         let lasts = Duration::from_secs(30);
-        let taken = self.store.take_over(kind, standing.as_ref(), "person", now, lasts);
+        let taken = self
+            .store
+            .take_over(kind, standing.as_ref(), "person", now, lasts);
         let Some(lease) = self.ask(taken).unwrap() else {
             return;
         };

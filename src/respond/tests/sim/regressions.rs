@@ -225,3 +225,44 @@ fn a_release_whose_daemon_was_killed_before_it_was_closed_is_closed() {
     };
     holds(&List { shape, ..list });
 }
+
+/// Two cases of one instant: the one whose limits could not be asked as it was opened came first by its id, after the other
+/// one had already been let through. A third host was switched off.
+#[test]
+fn of_two_cases_of_one_instant_the_one_that_was_written_first_comes_first() {
+    let list = list(
+        4,
+        Vec::new(),
+        vec![
+            Op::Root(0, 0),
+            Op::Round(0, 0),
+            Op::Silence(1),
+            Op::Round(0, 1),
+            Op::Tick(60),
+            Op::Start(1),
+            Op::Fault(13, false, How::Status(429)),
+            Op::Wake(1),
+            Op::Fault(10, false, How::Unsent),
+            Op::Root(2, 1),
+            Op::Root(3, 2),
+            Op::ApproveGroup(1),
+            Op::Round(1, 2),
+            Op::Round(1, 2),
+            Op::Fault(15, false, How::Status(401)),
+            Op::Round(1, 3),
+            Op::Tick(58),
+            Op::PauseGuest(4),
+            Op::Jump(0, -3600),
+            Op::Leave(4),
+        ],
+    );
+    let shape = Shape {
+        masakari: true,
+        ..list.shape.clone()
+    };
+    holds(&List {
+        shape,
+        by_masakari: true,
+        ..list
+    });
+}
