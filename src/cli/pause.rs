@@ -241,36 +241,4 @@ impl PausesArgs {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_time_is_a_moment_or_a_length() {
-        let begin: Timestamp = "2026-11-21T22:00:00Z".parse().unwrap();
-        for (text, at) in [
-            ("2026-11-22T06:00:00+01:00", "2026-11-22T05:00:00.000Z"),
-            ("90m", "2026-11-21T23:30:00.000Z"),
-            ("2h", "2026-11-22T00:00:00.000Z"),
-            ("3d", "2026-11-24T22:00:00.000Z"),
-        ] {
-            assert_eq!(
-                text.parse::<When>().unwrap().from(begin).to_string(),
-                at,
-                "{text}"
-            );
-        }
-        for bad in [
-            "",
-            "h",
-            "-2h",
-            "2",
-            "2w",
-            "tomorrow",
-            "99999999999999999999d",
-            "9999999d",
-            "2hh",
-        ] {
-            assert!(bad.parse::<When>().is_err(), "{bad}");
-        }
-    }
-}
+mod tests;
