@@ -298,19 +298,4 @@ fn say(host: &HostName, error: &RoundError) {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[tokio::test]
-    async fn case_72_a_round_that_panics_gives_its_host_back() {
-        let name: HostName = "cmp-1".parse().expect("a host name");
-        let busy = Arc::new(Mutex::new(HashSet::from([name.clone()])));
-        let held = Busy(Arc::clone(&busy), name);
-        let round = tokio::spawn(async move {
-            let _held = held;
-            panic!("on purpose");
-        });
-        assert!(round.await.is_err());
-        assert!(busy.lock().expect("not poisoned").is_empty());
-    }
-}
+mod tests;
