@@ -255,6 +255,28 @@ mod tests {
         assert_eq!(found(false), [host(1), host(2)]);
     }
 
+    #[test]
+    fn whoever_has_a_case_is_no_orphan() {
+        let reason = "lazaret case q-20261121-7f3a2c: x";
+        let services = ComputeServices {
+            known: vec![
+                service(1, false, Some(reason), true),
+                service(2, false, Some(reason), true),
+            ],
+            not_known: vec![],
+        };
+        for with_case in [vec![], vec![1], vec![1, 2]] {
+            let known: BTreeSet<HostName> = with_case.iter().map(|n| host(*n)).collect();
+            let found = orphans(marks(&services, Some(&aggregate(&[1]))), &known, true);
+            let expected: Vec<HostName> = [1, 2]
+                .into_iter()
+                .filter(|n| !with_case.contains(n))
+                .map(host)
+                .collect();
+            assert_eq!(found.into_keys().collect::<Vec<_>>(), expected);
+        }
+    }
+
     proptest! {
         /// Whatever is seen: the saga can go on from it, and takes nothing for done that needs a host off which is on.
         #[test]

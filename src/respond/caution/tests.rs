@@ -136,11 +136,21 @@ fn a_host_of_the_zone_that_another_case_is_about_to_disable_does_not_stay() {
         enabled: false,
         ..service(2, "a")
     };
+    let silent = ComputeService {
+        up: false,
+        ..service(2, "a")
+    };
+    let down = ComputeService {
+        forced_down: true,
+        ..service(2, "a")
+    };
     for (other, state, going) in [
         (service(2, "a"), CaseState::Open, 1),
         (service(2, "a"), held(), 0),
         (service(2, "b"), CaseState::Open, 0),
         (disabled, CaseState::Open, 0),
+        (silent, CaseState::Open, 0),
+        (down, CaseState::Open, 0),
         (service(3, "a"), CaseState::Open, 0),
     ] {
         let here = inventory(vec![service(1, "a"), other], vec![]);
@@ -171,4 +181,28 @@ fn cases_count_in_the_aggregates_that_they_share_but_for_the_quarantines() {
         in_aggregates(&crate::respond::tests::response(), &[&other], &here),
         BTreeMap::from([("ssd".to_owned(), 1), ("gpu".to_owned(), 0)])
     );
+}
+
+/// Who goes before or at the same time; a case that a person let go on asks no limit again, however young it is.
+#[test]
+fn those_who_go_are_the_older_ones_and_those_that_a_person_let_go_on() {
+    let approved = |case: Case| Case {
+        approved_by: Some("ann".into()),
+        ..case
+    };
+    let release = Case {
+        kind: CaseKind::Release,
+        ..approved(case(3, CaseState::Open))
+    };
+    let mine = case(2, CaseState::Open);
+    for (other, goes) in [
+        (case(1, CaseState::Open), true),
+        (case(3, CaseState::Open), false),
+        (approved(case(3, CaseState::Open)), true),
+        (case(1, held()), false),
+        (release, false),
+    ] {
+        let cases = [other];
+        assert_eq!(!goers(Asking::Known(&mine), &cases).is_empty(), goes, "{cases:?}");
+    }
 }

@@ -4,7 +4,7 @@ use super::cautious_brake::driving;
 use super::*;
 use crate::config::Silence;
 
-async fn quiet_bench() -> Bench {
+pub(super) async fn quiet_bench() -> Bench {
     let mut bench = Bench::new(1, Recovery::Nova).await;
     bench.config.silence = Some(Silence {
         unschedule_after: Duration::ZERO,
@@ -16,7 +16,7 @@ async fn quiet_bench() -> Bench {
 
 impl Bench {
     /// Drives until no case is open.
-    async fn drive_out(&self, daemon: &Arc<Respond>) {
+    pub(super) async fn drive_out(&self, daemon: &Arc<Respond>) {
         let (stop, mut driver) = driving(daemon);
         self.until("no case is open", async || {
             let cases = self.store.cases(&CaseFilter::default()).await.unwrap();

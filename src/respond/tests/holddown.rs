@@ -409,12 +409,15 @@ async fn putting_back_may_be_cut_off_at_any_request() {
                 .unwrap();
         }
         let effects = bench.effects();
+        let journal = bench.store.journal_of(&case.id).await.unwrap();
         bench.world.with(|state| {
             let service = &state.services["cmp-1"];
-            assert!(state.off && !service.0 && service.2, "cut at {nth}: {effects:?}");
+            assert!(
+                state.off && !service.0 && service.2,
+                "cut at {nth}: {effects:?}\n{journal:#?}"
+            );
             assert!(state.aggregates["lazaret-quarantine"].2.contains(&"cmp-1".into()));
         });
-        let journal = bench.store.journal_of(&case.id).await.unwrap();
         let past = Past::read(&journal);
         assert_eq!(
             past.gone(&Default::default()).count(),

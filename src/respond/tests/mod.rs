@@ -18,6 +18,8 @@ mod maintenance;
 mod sim;
 
 mod leave;
+mod limits;
+mod opening;
 mod orphans;
 mod release;
 mod release_again;
@@ -215,6 +217,15 @@ impl Bench {
         verdict: Verdict,
         findings: Vec<Finding>,
     ) -> Decision {
+        let recording = self.recording(host, verdict, &findings).await;
+        let lease = self.host_lease(host).await;
+        let decision = daemon.on_round(&lease, recording).await.unwrap();
+        self.store.release(lease).await.unwrap();
+        decision
+    }
+
+    /// A round that was just judged, a second after the last one, with evidence of its own.
+    async fn recording(&mut self, host: &HostName, verdict: Verdict, findings: &[Finding]) -> Recording {
         self.rounds += 1;
         self.clock.advance(Duration::from_secs(1));
         let now = self.clock.now();
@@ -225,7 +236,7 @@ impl Bench {
             .unwrap();
         let mut id = [0; 16];
         id[..4].copy_from_slice(&self.rounds.to_be_bytes());
-        let recording = Recording {
+        Recording {
             round: Round {
                 id: RoundId::new(id),
                 host: host.clone(),
@@ -245,11 +256,7 @@ impl Bench {
             next_due: None,
             case: None,
             notifications: vec![],
-        };
-        let lease = self.host_lease(host).await;
-        let decision = daemon.on_round(&lease, recording).await.unwrap();
-        self.store.release(lease).await.unwrap();
-        decision
+        }
     }
 
     async fn host_lease(&self, host: &HostName) -> Lease {

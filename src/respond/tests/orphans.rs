@@ -3,6 +3,7 @@
 
 use super::*;
 use crate::openstack::Next;
+use crate::respond::orphans::kind_of;
 use crate::respond::steps::Trouble;
 
 /// The file as it was before the case: what a failover leaves. The clock and the world go on.
@@ -276,4 +277,124 @@ async fn a_spare_host_left_in_the_aggregate_is_told_as_one_and_not_adopted() {
     assert!(words.contains("perhaps a spare host"), "{words}");
     let refused = daemon.adopt(&name(1), "cli:ann", "perhaps").await;
     assert!(matches!(refused, Err(NotAdopted::InService(..))), "{refused:?}");
+}
+
+/// What only one of two looks shows is about to change: a host that is released just then has its mark in the first.
+#[tokio::test]
+async fn a_mark_that_only_one_of_two_looks_shows_is_told_to_nobody() {
+    const MARKED: &str = r#"{"services": [{"binary": "nova-compute", "host": "cmp-1", "zone": "nova",
+        "id": "00000031-0000-4000-8000-000000000000", "status": "disabled", "state": "up", "forced_down": true,
+        "disabled_reason": "lazaret case q-20261120-7f3a2c: x", "updated_at": "2026-11-21T06:00:00.000000"}]}"#;
+    let bench = Bench::new(1, Recovery::Nova).await;
+    let daemon = bench.daemon("a");
+    let seen_first = || vec![("GET /v2.1/os-services", 1, How::Status(200, MARKED))];
+    bench.world.with(|state| state.faults = seen_first());
+    assert_eq!(look(&bench, &daemon).await, 0, "it is gone");
+    assert_eq!(bench.server_lists(), 2, "it looked twice");
+    // Nor is one that changes in between: the next look says it as it is then.
+    bench.world.with(|state| {
+        let reason = "lazaret case q-20261120-7f3a2c: x".to_owned();
+        state
+            .services
+            .insert("cmp-1".into(), (false, Some(reason), false));
+        state.faults = seen_first();
+    });
+    assert_eq!(look(&bench, &daemon).await, 0, "it was forced down a moment ago");
+    assert_eq!(listed(&bench).await, []);
+    assert_eq!(look(&bench, &daemon).await, 1);
+    let words = &bench.store.orphans().await.unwrap()[0].words;
+    assert!(!words.contains("forced down"), "{words}");
+}
+
+impl Bench {
+    /// How often nova's services were listed.
+    fn server_lists(&self) -> usize {
+        self.world.server.count("GET /v2.1/os-services")
+    }
+}
+
+/// One look, for which nova is asked once.
+async fn looks_once(bench: &Bench, daemon: &Respond) -> usize {
+    let before = bench.server_lists();
+    let told = look(bench, daemon).await;
+    assert_eq!(bench.server_lists(), before + 1, "nothing is to be made sure of");
+    told
+}
+
+/// A case that waits, one whose quarantine is over and kept up, and one of silence: each has its host. One look is enough
+/// to know it.
+#[tokio::test]
+async fn a_host_with_a_case_of_any_kind_is_told_as_nobodys_by_no_look() {
+    // Held before anything was done to it; nova shows a mark all the same.
+    let mut bench = Bench::new(1, Recovery::Nova).await;
+    let daemon = bench.daemon("a");
+    bench.condemn(&daemon, &name(1), "aa").await;
+    let case = bench.case().await;
+    let now = bench.clock.now();
+    assert!(bench.store.hold(&case.id, "ann", "wait", now).await.unwrap());
+    let known = bench.store.host(&name(1)).await.unwrap().unwrap();
+    assert_eq!((known.quarantined_by, known.unscheduled_by), (None, None));
+    let reason = format!("lazaret case {}: x", case.id);
+    bench.world.with(|state| {
+        state
+            .services
+            .insert("cmp-1".into(), (false, Some(reason), false))
+    });
+    assert_eq!(looks_once(&bench, &daemon).await, 0, "held");
+
+    let mut bench = Bench::new(1, Recovery::Nova).await;
+    let daemon = bench.daemon("a");
+    bench.condemn(&daemon, &name(1), "aa").await;
+    let case = bench.settle(Arc::clone(&daemon)).await;
+    assert!(matches!(case.state, CaseState::Closed { .. }), "{case:?}");
+    assert_eq!(looks_once(&bench, &daemon).await, 0, "in quarantine");
+
+    let mut bench = super::cautious_silence::quiet_bench().await;
+    let daemon = bench.daemon("a");
+    for n in [2, 3] {
+        bench.round(&daemon, &name(n), Verdict::Affirming, "").await;
+    }
+    for _ in 0..3 {
+        bench.round(&daemon, &name(1), Verdict::Indeterminate, "").await;
+    }
+    bench.drive_out(&daemon).await;
+    let known = bench.store.host(&name(1)).await.unwrap().unwrap();
+    assert!(known.unscheduled_by.is_some() && known.quarantined_by.is_none());
+    assert_eq!(bench.store.unclosed_case(&name(1)).await.unwrap(), None);
+    assert_eq!(looks_once(&bench, &daemon).await, 0, "unscheduled");
+}
+
+/// The name that nova shows may be another case's: of the same host, from before it was given back, or one of silence.
+#[tokio::test]
+async fn case_25_a_name_that_is_taken_or_not_a_quarantines_is_not_adopted() {
+    let mut bench = Bench::new(1, Recovery::Nova).await;
+    let daemon = bench.daemon("a");
+    bench.condemn(&daemon, &name(1), "aa").await;
+    let before = bench.settle(Arc::clone(&daemon)).await;
+    bench.store.end_quarantine(&name(1)).await.unwrap();
+    let before_it = bench.store.case(&before.id).await.unwrap();
+    let adopted = daemon.adopt(&name(1), "cli:ann", "restored").await.unwrap();
+    assert_ne!(adopted.case, before.id);
+    assert_eq!(bench.store.case(&before.id).await.unwrap(), before_it);
+    let known = bench.store.host(&name(1)).await.unwrap().unwrap();
+    assert_eq!(known.quarantined_by, Some(adopted.case.clone()));
+    // The service is disabled by another reason than the new case's: that is not taken for done.
+    assert!(!adopted.closed, "{adopted:?}");
+    let steps = bench.store.steps(&adopted.case).await.unwrap();
+    let disable = steps.iter().find(|step| step.name == "disable").unwrap();
+    assert_eq!(disable.state, crate::store::StepState::Pending);
+
+    let bench = Bench::new(1, Recovery::Nova).await;
+    let daemon = bench.daemon("a");
+    bench.world.with(|state| {
+        let reason = "lazaret case u-20261120-7f3a2c: silent".to_owned();
+        state.services.insert("cmp-1".into(), (false, Some(reason), true));
+        let aggregate = (7, None, vec!["cmp-1".to_owned()]);
+        state
+            .aggregates
+            .insert("lazaret-quarantine".to_owned(), aggregate)
+    });
+    let adopted = daemon.adopt(&name(1), "cli:ann", "restored").await.unwrap();
+    let letter = kind_of(&adopted.case);
+    assert_eq!(letter, CaseKind::Quarantine, "{adopted:?}");
 }
