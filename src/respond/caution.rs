@@ -6,6 +6,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use tokio::time::Instant;
+
 use crate::clock::Timestamp;
 use crate::config;
 use crate::ids::{CaseKind, GroupId, HostName};
@@ -42,7 +44,7 @@ impl Respond {
             Asking::Known(case) => (case.opened_at, approved(case)),
         };
         let since = at.minus(limits.window);
-        let cases = self.store.cases_opened_since(since).await?;
+        let cases = self.cases_lately(since).await?;
         let others = self.counted(asking, &cases).await?;
         let unclosed = self
             .store
@@ -76,6 +78,29 @@ impl Respond {
             },
         );
         Ok(guard::not_approved(&approved, all))
+    }
+
+    /// The cases since then, and those that were written within a window by this process's own time: a clock that is ahead
+    /// makes none too old to count.
+    pub(super) async fn cases_lately(&self, since: Timestamp) -> Result<Vec<Case>, StoreError> {
+        let ago = self.lately.a_window_ago(self.config.window, Instant::now());
+        self.store.cases_lately(since, ago).await
+    }
+
+    /// Looks at the numbers of cases, so that it is known later which were there by now.
+    pub(super) async fn see_numbers(&self, now: Timestamp) -> Result<(), StoreError> {
+        let (newest, window) = (self.store.newest_case().await?, self.config.window);
+        if self.lately.is_blank() {
+            let recent = self.store.cases_lately(now.minus(window), i64::MAX).await?;
+            let recent: Vec<(Timestamp, i64)> = recent
+                .iter()
+                .filter(|case| case.number > 0)
+                .map(|case| (case.opened_at, case.number))
+                .collect();
+            self.lately.begin(&recent, newest, now, Instant::now());
+        }
+        self.lately.seen(newest, window, Instant::now());
+        Ok(())
     }
 
     /// Whether the limits need to know what is free on the other hosts.
@@ -142,7 +167,7 @@ impl Respond {
             }
         }
         // A host that was fenced since is silent now; its case still says what condemned it.
-        for case in store.cases_opened_since(since).await? {
+        for case in self.cases_lately(since).await? {
             if case.kind != CaseKind::Quarantine || case.host == *host || causes.contains_key(&case.host) {
                 continue;
             }

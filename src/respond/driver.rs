@@ -83,6 +83,7 @@ impl Respond {
             ResponseMode::Observe => Ok(Vec::new()),
             ResponseMode::Enforce => {
                 let now = self.clock.now();
+                self.see_numbers(now).await?;
                 let due = self.store.cases_due(now).await?;
                 let free = due.into_iter().filter(|due| {
                     let kind = LeaseKind::Case(due.id.clone());

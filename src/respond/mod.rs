@@ -23,6 +23,7 @@ pub mod driver;
 mod fencing;
 pub mod journal;
 mod keep_out;
+mod lately;
 mod leave;
 mod on_round;
 mod open_case;
@@ -81,6 +82,8 @@ pub struct Respond {
     owner: String,
     /// What was seen of the leases of others.
     leases: lease_watch::LeaseWatch,
+    /// What was seen of the numbers of cases.
+    lately: lately::Lately,
     /// Proves the tags that keep instances where they are; without it none counts.
     keep: Option<KeepKey>,
     /// Wakes the driver when a case was opened here.
@@ -118,6 +121,7 @@ impl Respond {
             fencing,
             started: tokio::time::Instant::now(),
             leases: lease_watch::LeaseWatch::new(tokio::time::Instant::now()),
+            lately: lately::Lately::new(tokio::time::Instant::now()),
             started_at: clock.now(),
             clock,
             attester: None,

@@ -218,11 +218,20 @@ impl Store {
         .await
     }
 
-    /// Cases opened at or after `since`, whatever became of them: what the guard counts.
-    pub async fn cases_opened_since(&self, since: Timestamp) -> Result<Vec<Case>, StoreError> {
-        let query = statement(sql::CASES_SINCE).bind(since.as_millis());
+    /// Every case that was opened since then, and every one with a higher number than this, newest first.
+    pub async fn cases_lately(&self, since: Timestamp, number: i64) -> Result<Vec<Case>, StoreError> {
+        let query = statement(sql::CASES_LATELY).bind(since.as_millis()).bind(number);
         self.list(Attempt::new("listing", "recent cases"), query, case_of)
             .await
+    }
+
+    /// The highest number of a case; 0 without one.
+    pub async fn newest_case(&self) -> Result<i64, StoreError> {
+        let attempt = Attempt::new("reading", "the number of cases");
+        let newest = self
+            .one(attempt, statement(sql::CASE_LAST_NUMBER), |row| row.raw("last"))
+            .await?;
+        Ok(newest.unwrap_or(0))
     }
 
     /// Open cases that are due, oldest first, each with how its lease stands. A clock that was put back puts none to sleep

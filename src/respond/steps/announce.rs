@@ -12,10 +12,7 @@ pub(super) async fn ensure(context: &Context<'_>) -> Result<Outcome, Trouble> {
     let case = context.case;
     let respond = context.respond;
     let limits = limits(&respond.config);
-    let cases = respond
-        .store
-        .cases_opened_since(case.opened_at.minus(limits.window))
-        .await?;
+    let cases = respond.cases_lately(case.opened_at.minus(limits.window)).await?;
     // Cases are served in the order in which they were written.
     let asking = Asking::Known(case);
     let first = respond.counted(asking, &cases).await?.len();

@@ -23,7 +23,9 @@ statements! {
         "SELECT ", case_columns!(), " FROM cases WHERE unclosed_host IS NOT NULL ORDER BY opened_at DESC, id"
     );
     CASE_UNCLOSED = concat!("SELECT ", case_columns!(), " FROM cases WHERE unclosed_host = ?");
-    CASES_SINCE = concat!("SELECT ", case_columns!(), " FROM cases WHERE opened_at >= ? ORDER BY opened_at DESC, id");
+    CASES_LATELY = concat!(
+        "SELECT ", case_columns!(), " FROM cases WHERE opened_at >= ? OR number > ? ORDER BY opened_at DESC, id"
+    );
     CASES_DUE =
         "SELECT c.id, l.epoch, l.held_until, l.lasts, l.beats \
          FROM cases c LEFT JOIN leases l ON l.kind = 'case' AND l.id = c.id \

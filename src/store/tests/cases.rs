@@ -60,14 +60,17 @@ async fn a_round_and_its_case_are_recorded_together() {
         .collect();
     assert_eq!(steps, case.steps);
     assert_eq!(store.notifications(10).await.unwrap().len(), 1);
-    assert_eq!(store.cases_opened_since(NOW).await.unwrap(), [recorded]);
-    assert!(
-        store
-            .cases_opened_since(NOW.plus(MINUTE))
-            .await
-            .unwrap()
-            .is_empty()
-    );
+    // By its time or by its number.
+    for (since, number, listed) in [
+        (NOW, i64::MAX, true),
+        (NOW.plus(MINUTE), 0, true),
+        (NOW.plus(MINUTE), 1, false),
+    ] {
+        let lately = store.cases_lately(since, number).await.unwrap();
+        let wanted: Vec<Case> = listed.then(|| recorded.clone()).into_iter().collect();
+        assert_eq!(lately, wanted, "{since} {number}");
+    }
+    assert_eq!(store.newest_case().await.unwrap(), 1);
 }
 
 #[tokio::test]

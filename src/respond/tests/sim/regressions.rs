@@ -266,3 +266,29 @@ fn of_two_cases_of_one_instant_the_one_that_was_written_first_comes_first() {
         ..list
     });
 }
+
+/// The clock went ahead by more than the window that cases are counted in: all that was before was too old to count.
+#[test]
+fn a_clock_that_goes_ahead_takes_no_limit_away() {
+    let rooted = [Op::Root(0, 0), Op::Root(1, 1), Op::Root(2, 2)];
+    let mut ops = rooted.to_vec();
+    ops.extend([Op::Round(0, 0), Op::Round(0, 1), Op::Tick(60)]);
+    ops.extend([Op::Jump(0, 3700), Op::Round(0, 2), Op::Tick(60)]);
+    let (ended, counts) = run(&list(6, Vec::new(), ops), Mutant::None);
+    assert_eq!(ended, Ok(()), "{counts:?}");
+    assert_eq!((counts.fences, counts.held), (2, 1), "{counts:?}");
+}
+
+/// The harness kept what a stopped daemon had sent until another one had taken its cases.
+#[test]
+fn what_a_daemon_sent_before_it_stood_still_is_its_own() {
+    let mut ops: Vec<Op> = (0..4).map(|host| Op::Root(host, 0)).collect();
+    ops.extend([Op::Rounds(0), Op::ApproveGroup(0), Op::Stall(0, 39), Op::Tick(64)]);
+    ops.push(Op::Start(1));
+    let list = list(5, vec![1, 2, 1, 2, 0, 1], ops);
+    let shape = Shape {
+        masakari: true,
+        ..list.shape.clone()
+    };
+    holds(&List { shape, ..list });
+}

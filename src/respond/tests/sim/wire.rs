@@ -63,10 +63,21 @@ impl Wire {
     /// The next one. Of several that are on their way at once chance decided which was sent first, for the database works
     /// in threads of its own: here their words decide, so that the same list gives the same course.
     pub(super) fn next(&self) -> Option<Flight> {
+        self.next_of(|_| true)
+    }
+
+    /// The next of this process that changes something.
+    pub(super) fn next_act(&self, process: usize) -> Option<Flight> {
+        let acts = |what: &What| matches!(what, What::Request(request, _) if request.acts());
+        self.next_of(|flight| flight.by == process && acts(&flight.what))
+    }
+
+    fn next_of(&self, wanted: impl Fn(&Flight) -> bool) -> Option<Flight> {
         let flights = &mut self.state.lock().unwrap().1;
         let (first, _) = flights
             .iter()
             .enumerate()
+            .filter(|(_, flight)| wanted(flight))
             .min_by_key(|(_, flight)| flight.words())?;
         flights.remove(first)
     }

@@ -221,6 +221,10 @@ impl Sim {
             return;
         }
         self.processes += 1;
+        let truth = Timestamp::from_millis(T0).plus(Duration::from_millis(self.cloud.now));
+        let wall = self.wall(daemon);
+        let apart = wall.since(truth).max(truth.since(wall));
+        self.book.misled |= apart > Duration::from_secs(60);
         let config = self.mutant.config(&self.config);
         let clock = Arc::clone(&self.clocks[daemon]);
         let verifier = Verifier {
@@ -388,6 +392,12 @@ impl Sim {
             self.counts.stalls += 1;
             if let Some(it) = &mut self.daemons[daemon] {
                 it.stalled = true;
+                // It spent its leave: what is to act is on its way, also while the process stands still. A question may
+                // be sent when it goes on.
+                let process = it.process;
+                while let Some(flight) = self.wire.next_act(process) {
+                    self.deliver(daemon, flight)?;
+                }
             }
         }
         self.truth()

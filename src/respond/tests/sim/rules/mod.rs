@@ -93,8 +93,10 @@ pub(super) struct Book {
     born_held: BTreeSet<CaseId>,
     /// When each case was first seen, and whether it was seen closed.
     cases: BTreeMap<CaseId, (u64, bool)>,
-    /// Cases that had power switched off, unapproved: when they were opened, by the daemon's clock.
-    fenced: BTreeMap<CaseId, Timestamp>,
+    /// Cases that had power switched off, unapproved: when they were opened, by the daemon's clock and in truth.
+    fenced: BTreeMap<CaseId, (Timestamp, u64)>,
+    /// A process began with a wrong clock: what was before its beginning it cannot date.
+    pub(super) misled: bool,
 }
 
 impl Book {
@@ -229,25 +231,35 @@ fn shared_cause_waits(sim: &Sim, announced: &Announced) -> Result<(), Broken> {
     Err(Broken::new("shared_cause_waits", words))
 }
 
+/// How late a case is seen by the harness, at most.
+const SEEN_LATE_MS: u64 = 600_000;
+
 /// Of the cases that nobody approved, no more were fenced than the limit allows in its window.
 fn within_limits(sim: &mut Sim, case: &Case) -> Result<(), Broken> {
     if case.approved_by.is_some() {
         return Ok(());
     }
-    sim.book.fenced.insert(case.id.clone(), case.opened_at);
+    let truth = sim.book.cases.get(&case.id).map_or(sim.cloud.now, |(at, _)| *at);
+    sim.book.fenced.insert(case.id.clone(), (case.opened_at, truth));
     let window = sim.config.window;
     let since = case.opened_at.minus(window);
-    let count = sim
-        .book
-        .fenced
-        .values()
-        .filter(|at| **at > since && **at <= case.opened_at)
-        .count();
-    if count > usize::try_from(sim.config.max_cases).unwrap() {
-        let words = format!("{count} hosts switched off within {window:?} of cases, unasked");
-        return Err(Broken::new("within_limits", words));
+    let within = |counts: &dyn Fn(&(Timestamp, u64)) -> bool| {
+        let count = sim.book.fenced.values().filter(|opened| counts(opened)).count();
+        if count > usize::try_from(sim.config.max_cases).unwrap() {
+            let words = format!("{count} hosts switched off within {window:?} of cases, unasked");
+            return Err(Broken::new("within_limits", words));
+        }
+        Ok(())
+    };
+    within(&|(at, _)| *at > since && *at <= case.opened_at)?;
+    if sim.book.misled {
+        return Ok(());
     }
-    Ok(())
+    // Whatever the clocks say. A case is seen a while after it is opened.
+    let window = u64::try_from(window.as_millis())
+        .unwrap()
+        .saturating_sub(SEEN_LATE_MS);
+    within(&|(_, at)| at + window > truth && *at <= truth)
 }
 
 /// A host is disabled only when enough others can take instances; what others took away since is not ours.
