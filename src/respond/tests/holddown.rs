@@ -3,6 +3,14 @@
 use super::*;
 use crate::respond::holddown::{Past, ROOM, Word};
 
+/// One look is one try at the fence: a machine that is busy with other tests may take more than the usual half a second.
+async fn patient(guests: u8) -> Bench {
+    Bench {
+        off_deadline: Duration::from_secs(60),
+        ..Bench::new(guests, Recovery::Nova).await
+    }
+}
+
 /// A host whose quarantine is closed, with what was done and told so far put aside.
 async fn quarantined(bench: &mut Bench, daemon: &Arc<Respond>) -> Case {
     bench.condemn(daemon, &name(1), "aa").await;
@@ -41,7 +49,7 @@ async fn words(bench: &Bench, case: &Case) -> String {
 
 #[tokio::test]
 async fn a_host_that_stays_as_it_was_left_is_looked_at_and_not_touched() {
-    let mut bench = Bench::new(2, Recovery::Nova).await;
+    let mut bench = patient(2).await;
     let daemon = bench.daemon("a");
     let case = quarantined(&mut bench, &daemon).await;
     let before = bench.world.server.seen().len();
@@ -53,7 +61,7 @@ async fn a_host_that_stays_as_it_was_left_is_looked_at_and_not_touched() {
 
 #[tokio::test]
 async fn case_20_a_host_that_powers_itself_on_is_fenced_again_and_told_each_time() {
-    let mut bench = Bench::new(1, Recovery::Nova).await;
+    let mut bench = patient(1).await;
     let daemon = bench.daemon("a");
     let case = quarantined(&mut bench, &daemon).await;
     for _ in 0..2 {
@@ -74,7 +82,7 @@ async fn case_20_a_host_that_powers_itself_on_is_fenced_again_and_told_each_time
 
 #[tokio::test]
 async fn case_21_another_tool_that_keeps_powering_it_on_is_fought_slowly_and_told() {
-    let mut bench = Bench::new(1, Recovery::Nova).await;
+    let mut bench = patient(1).await;
     let daemon = bench.daemon("a");
     let case = quarantined(&mut bench, &daemon).await;
     let mut offs = 0;
@@ -90,7 +98,7 @@ async fn case_21_another_tool_that_keeps_powering_it_on_is_fought_slowly_and_tol
 
 #[tokio::test]
 async fn case_22_a_service_that_another_tool_enabled_is_disabled_again() {
-    let mut bench = Bench::new(1, Recovery::Nova).await;
+    let mut bench = patient(1).await;
     let daemon = bench.daemon("a");
     let case = quarantined(&mut bench, &daemon).await;
     bench.world.with(|state| {
@@ -109,7 +117,7 @@ async fn case_22_a_service_that_another_tool_enabled_is_disabled_again() {
 /// The flags go back only after the host was seen off; the aggregate holds meanwhile.
 #[tokio::test]
 async fn case_23_a_host_that_clears_its_own_flags_is_off_before_they_are_put_back() {
-    let mut bench = Bench::new(1, Recovery::Nova).await;
+    let mut bench = patient(1).await;
     let daemon = bench.daemon("a");
     let case = quarantined(&mut bench, &daemon).await;
     bench.world.with(|state| {
@@ -129,7 +137,7 @@ async fn case_23_a_host_that_clears_its_own_flags_is_off_before_they_are_put_bac
 /// Nothing is forced down while the host cannot be switched off; that is told, and tried again.
 #[tokio::test]
 async fn flags_are_not_put_back_while_the_host_is_not_seen_off() {
-    let mut bench = Bench::new(1, Recovery::Nova).await;
+    let mut bench = patient(1).await;
     let daemon = bench.daemon("a");
     let case = quarantined(&mut bench, &daemon).await;
     bench.world.with(|state| {
@@ -156,7 +164,7 @@ async fn flags_are_not_put_back_while_the_host_is_not_seen_off() {
 
 #[tokio::test]
 async fn a_host_that_was_taken_out_of_the_aggregate_joins_again_and_a_stray_is_taken_out() {
-    let mut bench = Bench::new(1, Recovery::Nova).await;
+    let mut bench = patient(1).await;
     let daemon = bench.daemon("a");
     let case = quarantined(&mut bench, &daemon).await;
     bench.world.with(|state| {
@@ -171,7 +179,7 @@ async fn a_host_that_was_taken_out_of_the_aggregate_joins_again_and_a_stray_is_t
 /// A resize was reverted, say: the instance is on the host again, in nova's mind.
 #[tokio::test]
 async fn case_40_an_instance_that_came_back_is_evacuated_after_the_host_was_seen_off() {
-    let mut bench = Bench::new(1, Recovery::Nova).await;
+    let mut bench = patient(1).await;
     let daemon = bench.daemon("a");
     let case = quarantined(&mut bench, &daemon).await;
     bench.world.with(|state| {
@@ -190,7 +198,7 @@ async fn case_40_an_instance_that_came_back_is_evacuated_after_the_host_was_seen
 /// It was evacuated once already: what is recorded of it does not stand any more.
 #[tokio::test]
 async fn an_instance_that_was_evacuated_before_is_evacuated_again_when_it_comes_back() {
-    let mut bench = Bench::new(1, Recovery::Nova).await;
+    let mut bench = patient(1).await;
     let daemon = bench.daemon("a");
     let case = quarantined(&mut bench, &daemon).await;
     bench.world.with(|state| {
@@ -207,7 +215,7 @@ async fn an_instance_that_was_evacuated_before_is_evacuated_again_when_it_comes_
 /// nova completes its record only when nova-compute starts on the host, which never happens while it is kept out.
 #[tokio::test]
 async fn an_instance_that_comes_back_while_its_evacuation_is_still_done_is_evacuated_again() {
-    let mut bench = Bench::new(1, Recovery::Nova).await;
+    let mut bench = patient(1).await;
     let daemon = bench.daemon("a");
     let case = quarantined(&mut bench, &daemon).await;
     bench.world.with(|state| {
@@ -226,7 +234,7 @@ async fn an_instance_that_comes_back_while_its_evacuation_is_still_done_is_evacu
 /// What was left there for a person is no drift, and neither is a resize that has ended.
 #[tokio::test]
 async fn case_40_what_was_left_there_is_no_drift_and_what_may_return_is_told_once() {
-    let mut bench = Bench::new(2, Recovery::Nova).await;
+    let mut bench = patient(2).await;
     bench
         .world
         .with(|state| state.guests.get_mut(&2).unwrap().volume = false);
@@ -248,7 +256,7 @@ async fn case_40_what_was_left_there_is_no_drift_and_what_may_return_is_told_onc
 
 #[tokio::test]
 async fn asked_to_stop_nothing_more_is_put_back() {
-    let mut bench = Bench::new(1, Recovery::Nova).await;
+    let mut bench = patient(1).await;
     let daemon = bench.daemon("a");
     let case = quarantined(&mut bench, &daemon).await;
     bench.world.with(|state| state.off = false);
@@ -264,7 +272,7 @@ async fn asked_to_stop_nothing_more_is_put_back() {
 
 #[tokio::test]
 async fn in_mode_observe_drift_is_told_once_and_nothing_is_touched() {
-    let mut bench = Bench::new(1, Recovery::Nova).await;
+    let mut bench = patient(1).await;
     let daemon = bench.daemon("a");
     let case = quarantined(&mut bench, &daemon).await;
     bench.config.mode = ResponseMode::Observe;
@@ -281,7 +289,7 @@ async fn in_mode_observe_drift_is_told_once_and_nothing_is_touched() {
 /// A person wants it left alone, such as for a repair with the power on.
 #[tokio::test]
 async fn a_paused_host_is_looked_at_and_told_and_not_touched() {
-    let mut bench = Bench::new(1, Recovery::Nova).await;
+    let mut bench = patient(1).await;
     let daemon = bench.daemon("a");
     let case = quarantined(&mut bench, &daemon).await;
     bench
@@ -334,7 +342,7 @@ async fn a_row_that_moved_is_looked_into_before_it_is_told() {
 /// A case that somebody works on, and one that a person released, are left alone.
 #[tokio::test]
 async fn only_a_case_that_nobody_works_on_and_that_still_holds_the_host_is_looked_at() {
-    let mut bench = Bench::new(1, Recovery::Nova).await;
+    let mut bench = patient(1).await;
     let daemon = bench.daemon("a");
     let case = quarantined(&mut bench, &daemon).await;
     bench.world.with(|state| state.off = false);
@@ -354,7 +362,7 @@ async fn only_a_case_that_nobody_works_on_and_that_still_holds_the_host_is_looke
 /// The driver is at it: what its steps have done so far may be about to change.
 #[tokio::test]
 async fn a_case_that_is_open_is_the_drivers() {
-    let mut bench = Bench::new(1, Recovery::Nova).await;
+    let mut bench = patient(1).await;
     let daemon = bench.daemon("a");
     bench.condemn(&daemon, &name(1), "aa").await;
     let case = bench.case().await;
@@ -383,7 +391,7 @@ async fn a_case_that_is_open_is_the_drivers() {
 async fn putting_back_may_be_cut_off_at_any_request() {
     let mut cuts = 0;
     for nth in 1.. {
-        let mut bench = Bench::new(1, Recovery::Nova).await;
+        let mut bench = patient(1).await;
         let first = bench.daemon("first");
         let case = quarantined(&mut bench, &first).await;
         bench.world.with(|state| {
@@ -409,12 +417,15 @@ async fn putting_back_may_be_cut_off_at_any_request() {
                 .unwrap();
         }
         let effects = bench.effects();
-        let journal = bench.store.journal_of(&case.id).await.unwrap();
+        let (journal, said) = (
+            bench.store.journal_of(&case.id).await.unwrap(),
+            words(&bench, &case).await,
+        );
         bench.world.with(|state| {
             let service = &state.services["cmp-1"];
             assert!(
                 state.off && !service.0 && service.2,
-                "cut at {nth}: {effects:?}\n{journal:#?}"
+                "cut at {nth}: {effects:?}\n{said}"
             );
             assert!(state.aggregates["lazaret-quarantine"].2.contains(&"cmp-1".into()));
         });

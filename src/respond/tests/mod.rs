@@ -57,6 +57,8 @@ struct Bench {
     store: Store,
     clock: Arc<ManualClock>,
     config: Response,
+    /// How long one method may take to see its host off. Short, for the hosts that stay on.
+    off_deadline: Duration,
     rounds: u32,
     _directory: tempfile::TempDir,
 }
@@ -125,6 +127,7 @@ impl Bench {
                 recovery,
                 ..response()
             },
+            off_deadline: Duration::from_millis(500),
             rounds: 0,
             _directory: directory,
         };
@@ -186,7 +189,7 @@ impl Bench {
         let times = FenceTimes {
             off_polls: 2,
             off_poll_interval: Duration::from_millis(5),
-            off_deadline: Duration::from_millis(500),
+            off_deadline: self.off_deadline,
             heartbeat_silence: Duration::from_millis(10),
         };
         let mut respond = Respond::new(
