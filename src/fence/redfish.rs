@@ -1,7 +1,7 @@
 //! Redfish: reads and switches the power of one system of one BMC.
 //!
-//! A session is opened for each operation and always deleted; BMCs that have no sessions get basic
-//! authentication. Before anything is switched, the machine's UUID is compared with the inventory's.
+//! A session is opened for each operation and always deleted, also where the operation is given up half-way; BMCs that have
+//! no sessions get basic authentication. Before anything is switched, the machine's UUID is compared with the inventory's.
 
 mod body;
 mod exchange;
@@ -44,8 +44,8 @@ pub struct Target {
     pub timeout: Duration,
 }
 
-/// A client for one system.
-#[derive(Debug)]
+/// A client for one system. Clones share everything.
+#[derive(Debug, Clone)]
 pub struct Redfish {
     target: Target,
     name: String,

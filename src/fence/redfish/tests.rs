@@ -104,6 +104,46 @@ fn watch() -> Watch {
     }
 }
 
+/// The caller waits no longer: while it logs in, and after that.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_session_is_deleted_also_when_nobody_waits_for_its_operation_any_more() {
+    for slow in [
+        "POST /redfish/v1/SessionService/Sessions",
+        "GET /redfish/v1/Systems/1",
+    ] {
+        let bmc = Bmc {
+            sessions: true,
+            ..Bmc::default()
+        };
+        let (go, gate) = std::sync::mpsc::channel::<()>();
+        let (gate, asked) = (std::sync::Mutex::new(gate), Arc::new(AtomicBool::new(false)));
+        let reached = Arc::clone(&asked);
+        let server = Server::start(move |request| {
+            if format!("{} {}", request.method, request.path) == slow {
+                reached.store(true, Ordering::SeqCst);
+                // Until the caller is gone.
+                gate.lock().unwrap().recv().unwrap();
+            }
+            bmc.answer(request)
+        })
+        .await;
+        let redfish = Redfish::new(target(&server)).unwrap();
+        let caller = tokio::spawn(async move { redfish.power_state().await });
+        let so = async |so: &dyn Fn() -> bool| {
+            while !so() {
+                tokio::time::sleep(Duration::from_millis(2)).await;
+            }
+        };
+        so(&|| asked.load(Ordering::SeqCst)).await;
+        caller.abort();
+        assert!(caller.await.unwrap_err().is_cancelled());
+        go.send(()).unwrap();
+        let deleted = || server.count("DELETE /redfish/v1/SessionService/Sessions/9") == 1;
+        let in_time = tokio::time::timeout(Duration::from_secs(20), so(&deleted)).await;
+        assert!(in_time.is_ok(), "given up in {slow}: the session stays");
+    }
+}
+
 #[tokio::test]
 async fn a_session_is_used_and_deleted_also_after_a_failure() {
     let server = Bmc {
