@@ -32,9 +32,6 @@ use look::look;
 use put_back::Look;
 use turns::Turns;
 
-/// Hosts that are looked at at once.
-const AT_ONCE: usize = 8;
-
 /// The newest time in nova's row that a look accounted for. A first look, and one after a restart, has none.
 type Beat = Option<Timestamp>;
 
@@ -62,9 +59,7 @@ impl Respond {
                 }
                 list_at = Instant::now() + self.config.holddown_interval;
             }
-            while looking.len() < AT_ONCE
-                && let Some(id) = turns.next(Instant::now())
-            {
+            while let Some(id) = turns.next(Instant::now()) {
                 let beat = beats.get(&id).copied().flatten();
                 let (respond, cloud, stop) = (Arc::clone(&self), Arc::clone(&cloud), stop.clone());
                 let looked_at = id.clone();
@@ -78,11 +73,8 @@ impl Respond {
                 });
                 whose.insert(task.id(), looked_at);
             }
-            // Where all lanes are taken, whoever is due waits for the first that ends.
-            let wake = match turns.due().filter(|_| looking.len() < AT_ONCE) {
-                Some(due) => due.min(list_at),
-                None => list_at,
-            };
+            let due = turns.due(Instant::now());
+            let wake = due.map_or(list_at, |due| due.min(list_at));
             tokio::select! {
                 () = stop.cancelled() => {}
                 () = tokio::time::sleep_until(wake) => {}

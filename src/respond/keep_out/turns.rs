@@ -1,10 +1,18 @@
-//! When each host that is kept out is looked at next; pure. One look may take an hour, and delays that of no other host.
+//! When each host that is kept out is looked at next; pure. One look may take an hour, and delays that of no other host: it
+//! holds one of the places for looks for a short time only.
 
 use std::time::Duration;
 
 use tokio::time::Instant;
 
 use crate::ids::CaseId;
+
+/// Looks that begin at once.
+const PLACES: usize = 8;
+
+/// A look holds its place for this long. One that takes longer waits for a BMC, or puts something back: it asks little of
+/// anybody, and others begin beside it.
+const HOLDS: Duration = Duration::from_secs(10);
 
 /// Whose turn it is.
 #[derive(Debug)]
@@ -17,8 +25,8 @@ pub(super) struct Turns {
 enum Turn {
     /// Not before this time.
     At(Instant),
-    /// It is looked at just now.
-    Now,
+    /// It is looked at just now, since then.
+    Now(Instant),
 }
 
 impl Turns {
@@ -33,7 +41,7 @@ impl Turns {
     /// These are kept out now. One that is new is due at once; of one that is not kept out any more nothing is left.
     pub(super) fn set(&mut self, cases: &[CaseId], now: Instant) {
         self.all
-            .retain(|(id, turn)| *turn == Turn::Now || cases.contains(id));
+            .retain(|(id, turn)| matches!(turn, Turn::Now(_)) || cases.contains(id));
         for id in cases {
             if !self.all.iter().any(|(known, _)| known == id) {
                 self.all.push((id.clone(), Turn::At(now)));
@@ -41,14 +49,26 @@ impl Turns {
         }
     }
 
-    /// The one that is due for longest: it is looked at from now on.
+    /// When each place that is taken now is free at the latest.
+    fn taken(&self, now: Instant) -> impl Iterator<Item = Instant> {
+        let until = self.all.iter().filter_map(|(_, turn)| match turn {
+            Turn::At(_) => None,
+            Turn::Now(since) => Some(*since + HOLDS),
+        });
+        until.filter(move |until| *until > now)
+    }
+
+    /// The one that is due for longest, where there is a place: it is looked at from now on.
     pub(super) fn next(&mut self, now: Instant) -> Option<CaseId> {
+        if self.taken(now).count() >= PLACES {
+            return None;
+        }
         let due = self.all.iter_mut().filter_map(|(id, turn)| match *turn {
             Turn::At(at) if at <= now => Some((at, id, turn)),
             _ => None,
         });
         let (_, id, turn) = due.min_by_key(|(at, ..)| *at)?;
-        *turn = Turn::Now;
+        *turn = Turn::Now(now);
         Some(id.clone())
     }
 
@@ -61,13 +81,18 @@ impl Turns {
         }
     }
 
-    /// When the next one is due; `None`: all are looked at just now, or there is none.
-    pub(super) fn due(&self) -> Option<Instant> {
+    /// When the next one is due and has a place, unless a look ends before; `None`: all are looked at just now, or there is
+    /// none.
+    pub(super) fn due(&self, now: Instant) -> Option<Instant> {
         let at = self.all.iter().filter_map(|(_, turn)| match turn {
             Turn::At(at) => Some(*at),
-            Turn::Now => None,
+            Turn::Now(_) => None,
         });
-        at.min()
+        let due = at.min()?;
+        if self.taken(now).count() < PLACES {
+            return Some(due);
+        }
+        Some(self.taken(now).min().map_or(due, |free| due.max(free)))
     }
 }
 
@@ -90,7 +115,7 @@ mod tests {
         for _ in 0..120 {
             assert_eq!(turns.next(now), Some(b.clone()));
             assert_eq!(
-                (turns.next(now), turns.due()),
+                (turns.next(now), turns.due(now)),
                 (None, None),
                 "{a} is looked at still"
             );
@@ -98,7 +123,7 @@ mod tests {
             turns.set(&[a.clone(), b.clone()], now);
             assert_eq!(turns.next(now + INTERVAL - Duration::from_millis(1)), None);
             now += INTERVAL;
-            assert_eq!(turns.due(), Some(now));
+            assert_eq!(turns.due(now), Some(now));
         }
         turns.ended(&a, now);
         assert_eq!(turns.next(now), Some(b));
@@ -127,6 +152,29 @@ mod tests {
         turns.set(&[], later);
         turns.ended(&b, later);
         turns.set(&[], later);
-        assert_eq!(turns.due(), None);
+        assert_eq!(turns.due(later), None);
+    }
+
+    /// Eight BMCs that do not answer.
+    #[test]
+    fn looks_that_take_long_hold_no_places() {
+        let mut turns = Turns::new(INTERVAL);
+        let all: Vec<CaseId> = ('a'..='f')
+            .flat_map(|one| ['0', '1', '2'].map(|two| format!("q-20261121-{one}{two}3a2c").parse().unwrap()))
+            .collect();
+        let begun = Instant::now();
+        turns.set(&all, begun);
+        for at in [begun, begun + HOLDS] {
+            for place in 1..=PLACES {
+                assert!(turns.next(at).is_some(), "place {place}");
+            }
+            assert_eq!(turns.next(at), None, "all places are taken");
+            assert_eq!(turns.due(at), Some(at + HOLDS), "until then");
+            assert_eq!(turns.next(at + HOLDS - Duration::from_millis(1)), None);
+        }
+        // One that ends gives its place back.
+        turns.ended(&all[PLACES], begun + HOLDS);
+        assert!(turns.due(begun + HOLDS) <= Some(begun + HOLDS));
+        assert!(turns.next(begun + HOLDS).is_some());
     }
 }
