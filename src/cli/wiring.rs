@@ -92,54 +92,64 @@ pub fn receivers(config: &Config, secrets: &Secrets) -> Result<Vec<Receiver>, Tr
 /// How this host is powered off. A fence-agent's options are compared with its metadata here.
 pub async fn methods(config: &Config, host: &HostName, secrets: &Secrets) -> Result<Methods, Trouble> {
     let mut methods = Vec::new();
-    for method in config.fence_methods(host) {
-        let made = match method {
-            FenceMethod::Redfish {
-                url,
-                system,
-                system_uuid,
-                username,
-                password,
-                trust,
-            } => {
-                let target = fence::redfish::Target {
-                    url: url.clone(),
-                    system: Some(system.clone()),
-                    system_uuid: *system_uuid,
-                    username: username.clone(),
-                    password: password.clone(),
-                    trust: match trust {
-                        ServerTrust::Pin(pin) => Trust::Pin(*pin),
-                        ServerTrust::CaFile(file) => Trust::Ca(certificates(file)?),
-                        ServerTrust::System => Trust::System,
-                    },
-                    timeout: BMC_TIMEOUT,
-                };
-                fence::redfish::Redfish::new(target)
-                    .map(|redfish| Method::Redfish(redfish.with_secrets(secrets.clone())))
-            }
-            FenceMethod::Agent {
-                program,
-                options,
-                password,
-            } => {
-                let spec = fence::agent::Spec {
-                    program: program.display().to_string(),
-                    options: options.clone(),
-                    password: password.clone(),
-                    timeout: config.fence.off_deadline,
-                };
-                fence::agent::FenceAgent::load(spec)
-                    .await
-                    .map(|agent| Method::FenceAgent(agent.with_secrets(secrets.clone())))
-            }
-        };
-        methods.push(made.map_err(|cause| {
-            let cause = anyhow::Error::new(cause).context(format!("preparing to fence host {host}"));
-            Trouble::new(Exit::Config, cause)
-        })?);
+    for wanted in config.fence_methods(host) {
+        methods.push(method(config, host, wanted, secrets).await?);
     }
     Ok(Methods::new(host.clone(), methods))
+}
+
+/// One way to power this host off.
+pub async fn method(
+    config: &Config,
+    host: &HostName,
+    wanted: &FenceMethod,
+    secrets: &Secrets,
+) -> Result<Method, Trouble> {
+    let made = match wanted {
+        FenceMethod::Redfish {
+            url,
+            system,
+            system_uuid,
+            username,
+            password,
+            trust,
+        } => {
+            let target = fence::redfish::Target {
+                url: url.clone(),
+                system: Some(system.clone()),
+                system_uuid: *system_uuid,
+                username: username.clone(),
+                password: password.clone(),
+                trust: match trust {
+                    ServerTrust::Pin(pin) => Trust::Pin(*pin),
+                    ServerTrust::CaFile(file) => Trust::Ca(certificates(file)?),
+                    ServerTrust::System => Trust::System,
+                },
+                timeout: BMC_TIMEOUT,
+            };
+            fence::redfish::Redfish::new(target)
+                .map(|redfish| Method::Redfish(redfish.with_secrets(secrets.clone())))
+        }
+        FenceMethod::Agent {
+            program,
+            options,
+            password,
+        } => {
+            let spec = fence::agent::Spec {
+                program: program.display().to_string(),
+                options: options.clone(),
+                password: password.clone(),
+                timeout: config.fence.off_deadline,
+            };
+            fence::agent::FenceAgent::load(spec)
+                .await
+                .map(|agent| Method::FenceAgent(agent.with_secrets(secrets.clone())))
+        }
+    };
+    made.map_err(|cause| {
+        let cause = anyhow::Error::new(cause).context(format!("preparing to fence host {host}"));
+        Trouble::new(Exit::Config, cause)
+    })
 }
 
 /// How long fencing looks.
