@@ -43,10 +43,10 @@ impl Parts {
             Step::Brake => self.brake_wait,
             // Each of the last two sees the host off anew where this process has not.
             Step::Fence | Step::ForceDown | Step::Confirm => fence,
-            // By Masakari, by its own monitors' notification, and what is left by nova.
+            // By Masakari, by its own monitors' notification, and what is left by nova, with waiting for server groups.
             Step::Evacuate => fence
                 .saturating_add(self.masakari.saturating_mul(2))
-                .saturating_add(self.evacuation),
+                .saturating_add(self.evacuation.saturating_mul(super::steps::WITH_WAITING)),
             Step::Boot => self.power,
             // Asked until it answers, and then judged whole.
             Step::Attest => self.boot.saturating_add(self.step.saturating_mul(2)),

@@ -5,14 +5,19 @@
 //! group, taken before nova is asked where the other members stand, and given back once nova has answered the request, for
 //! then its migration records tell of it. Where its answer is in doubt, the turn is not given back: it runs out. Who does not
 //! get it, or finds another member on its way, waits; nobody waits with a turn in hand, so no two wait for each other.
+//!
+//! A live migration that was cut off, by the power-off of its host say, leaves a record that is `running` for ever. One that
+//! runs is written every few seconds (`save_stats` in nova's libvirt driver): it is not waited for once it has stood still for
+//! long.
 
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
 use tokio::time::Instant;
 
+use crate::clock::Timestamp;
 use crate::ids::InstanceId;
-use crate::openstack::{Error, Next, Phase};
+use crate::openstack::{Error, Migration, MigrationKind, Next, Phase};
 use crate::respond::journal::Entry;
 use crate::respond::saga::Step;
 use crate::store::{Lease, LeaseKind, StoreError};
@@ -21,6 +26,9 @@ use super::{Context, Trouble};
 
 /// A turn that is not given back ends then: later than a request that is in doubt can take effect.
 const TURN: Duration = Duration::from_secs(180);
+
+/// A live migration whose record has not changed for this many paces of this run, whatever any clock says, is over.
+const PACES_UNTIL_STALE: u32 = 600;
 
 /// The turn to ask for one member of each of these groups.
 pub(super) struct Turn {
@@ -78,6 +86,15 @@ pub(super) struct Groups {
     asked: HashSet<InstanceId>,
     /// The listing is not ours to read: each instance is read by itself, and every group of it counts.
     one_by_one: bool,
+    /// Live migrations that run, by their records: as they were last seen to change.
+    running: HashMap<String, Running>,
+}
+
+struct Running {
+    updated_at: Option<Timestamp>,
+    since: Instant,
+    /// It is waited for no more, and the journal says so.
+    over: bool,
 }
 
 impl Groups {
@@ -134,7 +151,7 @@ impl Groups {
 
     /// The turn of an instance among all members of its groups, of whatever host; the inner error says whom it waits for.
     pub(super) async fn turn(
-        &self,
+        &mut self,
         context: &Context<'_>,
         id: InstanceId,
     ) -> Result<Result<Turn, String>, Trouble> {
@@ -153,18 +170,18 @@ impl Groups {
             }
             Err(error) => {
                 turn.give_back(context).await?;
-                Err(error.into())
+                Err(error)
             }
         }
     }
 
     /// Which other member nova has on its way, in words.
     async fn on_its_way(
-        &self,
+        &mut self,
         context: &Context<'_>,
         id: InstanceId,
         groups: &[String],
-    ) -> Result<Option<String>, Error> {
+    ) -> Result<Option<String>, Trouble> {
         let members = groups
             .iter()
             .filter_map(|group| self.members.get(group))
@@ -172,16 +189,51 @@ impl Groups {
         let others: Vec<InstanceId> = members.copied().filter(|other| *other != id).collect();
         for other in others {
             let moves = context.cloud.migrations_of(other).await?;
-            let open = moves
-                .iter()
-                .find(|known| matches!(known.phase(), Phase::Underway | Phase::Unknown));
-            if let Some(open) = open {
-                return Ok(Some(format!(
-                    "it waits for {other} of its server group: nova's migration {} is {}",
-                    open.uuid, open.status
-                )));
+            let open = |known: &&Migration| matches!(known.phase(), Phase::Underway | Phase::Unknown);
+            for open in moves.iter().filter(open) {
+                if !self.is_over(context, open).await? {
+                    return Ok(Some(format!(
+                        "it waits for {other} of its server group: nova's migration {} is {}",
+                        open.uuid, open.status
+                    )));
+                }
             }
         }
         Ok(None)
+    }
+
+    /// Whether a migration that nova shows as running stands still for so long that nobody runs it.
+    async fn is_over(&mut self, context: &Context<'_>, open: &Migration) -> Result<bool, Trouble> {
+        if open.kind != MigrationKind::Live || open.status != "running" {
+            self.running.remove(&open.uuid);
+            return Ok(false);
+        }
+        let now = Instant::now();
+        let fresh = || Running {
+            updated_at: open.updated_at,
+            since: now,
+            over: false,
+        };
+        let known = self.running.entry(open.uuid.clone()).or_insert_with(fresh);
+        if known.updated_at != open.updated_at {
+            *known = fresh();
+        }
+        let long = context.respond.pace.saturating_mul(PACES_UNTIL_STALE);
+        if now.duration_since(known.since) < long {
+            return Ok(false);
+        }
+        if !known.over {
+            known.over = true;
+            let words = format!(
+                "nova's live migration {} of {} is running, and its record has not changed for {} s: nobody runs it, and the \
+                 other members of its server group wait for it no longer; look at the instance with `openstack server show {}`",
+                open.uuid,
+                open.instance,
+                long.as_secs(),
+                open.instance
+            );
+            context.note(Step::Evacuate, &Entry::says(words)).await?;
+        }
+        Ok(true)
     }
 }

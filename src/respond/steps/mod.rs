@@ -39,6 +39,7 @@ pub(super) use fence::{Seen, agent_answers, power_now, power_of};
 pub(super) use keep_off::{again as keep_off_again, let_go};
 pub(crate) use masakari::SAYS as MASAKARI_SAYS;
 pub(super) use masakari::{begun_by as maintenance_is_ours, pause as pause_masakari};
+pub(super) use nova::WITH_WAITING;
 pub(super) use watch::{FAILED, HELD, WAITING};
 
 /// How a step ended, with what the journal says of it.

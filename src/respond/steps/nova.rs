@@ -49,13 +49,14 @@ pub(super) async fn evacuate(
     plan: &Plan,
     fenced: &Fenced,
 ) -> Result<Outcome, Trouble> {
-    let end = Instant::now() + context.respond.config.evacuation_deadline;
+    let mut end = End::new(context.respond.config.evacuation_deadline);
     let arrival = match plan.on_arrival {
         OnArrival::AsItWas => Arrival::AsItWas,
         OnArrival::Stopped => Arrival::Off,
     };
     let mut run: Option<Run> = None;
     loop {
+        let round = Instant::now();
         let view = View::read(context.cloud, fenced.host()).await?;
         let mut recorded = watch::with_newcomers(context, plan, &view).await?;
         let run = match &mut run {
@@ -79,23 +80,71 @@ pub(super) async fn evacuate(
         if recorded.iter().all(watch::is_settled) {
             return Ok(ended(&recorded));
         }
-        if Instant::now() >= end {
+        if end.is_over() {
             let power = run
                 .unread
                 .as_deref()
                 .map_or_else(String::new, |why| format!("{why}; "));
+            let waits = run
+                .turns
+                .values()
+                .next()
+                .map_or_else(String::new, |words| format!("{words}; "));
             return Ok(Outcome::Stuck(format!(
-                "{power}{} after {:?}; an evacuation that is under way is never asked for again: see \
+                "{power}{waits}{} after {:?}; an evacuation that is under way is never asked for again: see \
                  `openstack server migration list` for those that hang, then let the case go on",
                 watch::summary(&recorded),
-                context.respond.config.evacuation_deadline
+                end.begun.elapsed()
             )));
         }
         if let Some(why) = super::fence::still_off(context, fenced, Asked::Meanwhile).await? {
             run.unread(context, why).await?;
         }
+        let waited: Vec<InstanceId> = run.turns.keys().copied().collect();
         ask(context, fenced, run, arrival, &mut recorded).await?;
         tokio::time::sleep(context.respond.pace).await;
+        if waited.iter().any(|id| !run.turns.contains_key(id)) {
+            end.begins_anew();
+        } else if run.only_waits_for_turns(&recorded) {
+            end.does_not_count(round.elapsed());
+        }
+    }
+}
+
+/// When a run ends. What is spent waiting for the turn of a server group is not counted, and who gets its turn has the whole
+/// time from then; all within the bound that the step's own deadline is made of.
+struct End {
+    begun: Instant,
+    limit: Duration,
+    at: Instant,
+}
+
+/// A run with waiting takes no longer than this many times its limit.
+pub(in crate::respond) const WITH_WAITING: u32 = 3;
+
+impl End {
+    fn new(limit: Duration) -> Self {
+        let begun = Instant::now();
+        Self {
+            begun,
+            limit,
+            at: begun + limit,
+        }
+    }
+
+    fn is_over(&self) -> bool {
+        Instant::now() >= self.at
+    }
+
+    fn does_not_count(&mut self, waited: Duration) {
+        // Room is left for whoever gets its turn last.
+        let bound = self.begun + self.limit.saturating_mul(WITH_WAITING - 1);
+        self.at = self.at.max((self.at + waited).min(bound));
+    }
+
+    fn begins_anew(&mut self) {
+        let bound = self.begun + self.limit.saturating_mul(WITH_WAITING);
+        self.at = self.at.max((Instant::now() + self.limit).min(bound));
     }
 }
 
@@ -118,6 +167,8 @@ struct Run {
     unread: Option<String>,
     /// Which instances have to be evacuated one after another.
     groups: Groups,
+    /// Who waits for the turn of its server group, and for whom.
+    turns: HashMap<InstanceId, String>,
 }
 
 impl Run {
@@ -155,6 +206,7 @@ impl Run {
             back: HashSet::new(),
             unread: None,
             groups: Groups::default(),
+            turns: HashMap::new(),
         })
     }
 }
@@ -233,8 +285,12 @@ async fn ask(
         let turn = match groups.is_empty() {
             true => None,
             false => match run.groups.turn(context, id).await? {
-                Ok(turn) => Some(turn),
+                Ok(turn) => {
+                    run.turns.remove(&id);
+                    Some(turn)
+                }
                 Err(words) => {
+                    run.turns.insert(id, words.clone());
                     let rest = context.respond.pace.saturating_mul(PACES_BEFORE_A_TURN);
                     run.rests.insert(id, Instant::now() + rest);
                     busy.extend(groups);
@@ -333,6 +389,17 @@ impl Run {
         Ok(())
     }
 
+    /// Whether nothing else is expected than the turn of a server group.
+    fn only_waits_for_turns(&self, recorded: &[CaseInstance]) -> bool {
+        let now = Instant::now();
+        self.unread.is_none()
+            && with_state(recorded, MOVING).is_empty()
+            && self.doubt.values().all(|until| *until <= now)
+            && with_state(recorded, WAITING)
+                .iter()
+                .any(|id| self.turns.contains_key(id))
+    }
+
     fn refuse(&mut self, id: InstanceId, words: String, pace: Duration) {
         let refused = self.refused.entry(id).or_default();
         let paces = PACES_AFTER_REFUSAL << refused.0.min(REFUSALS);
@@ -385,6 +452,34 @@ mod tests {
     use crate::respond::plan::{PlannedInstance, Rules};
     use crate::store::LeaseKind;
 
+    /// Someone who waits for half of the time, and then gets its turn.
+    #[tokio::test(start_paused = true)]
+    async fn what_is_spent_waiting_for_a_turn_is_not_counted_and_who_gets_it_has_the_whole_time() {
+        let (limit, half) = (Duration::from_secs(1800), Duration::from_secs(900));
+        let mut end = End::new(limit);
+        for _ in 0..2 {
+            tokio::time::advance(half).await;
+            end.does_not_count(half);
+        }
+        tokio::time::advance(half).await;
+        assert!(!end.is_over(), "900 s of 2700 are counted");
+        end.begins_anew();
+        tokio::time::advance(limit - Duration::from_secs(1)).await;
+        assert!(!end.is_over());
+        tokio::time::advance(Duration::from_secs(1)).await;
+        assert!(end.is_over());
+        // Whoever waits for ever ends within what the step's own deadline knows of.
+        let mut end = End::new(limit);
+        let begun = Instant::now();
+        while !end.is_over() {
+            tokio::time::advance(half).await;
+            end.does_not_count(half);
+            assert!(begun.elapsed() <= limit * (WITH_WAITING - 1));
+        }
+        end.begins_anew();
+        assert!(end.at <= begun + limit * WITH_WAITING);
+    }
+
     const SERVER: &str = r#"{"server": {"id": "b3f1e7a4-5c62-4c1e-9d1d-0a8d6c1f2e3b", "status": "ACTIVE",
         "tenant_id": "p", "user_id": "u", "name": "web", "OS-EXT-SRV-ATTR:host": "cmp-1",
         "OS-EXT-STS:vm_state": "active", "OS-EXT-STS:task_state": null, "image": "",
@@ -430,6 +525,7 @@ mod tests {
             back: HashSet::new(),
             unread: None,
             groups: Groups::default(),
+            turns: HashMap::new(),
         };
         for _ in 0..3 {
             ask(&context, &fenced, &mut run, Arrival::AsItWas, &mut recorded)

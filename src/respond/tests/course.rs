@@ -164,6 +164,58 @@ async fn a_local_disk_is_held_and_so_nova_evacuates_the_others_with_masakari_pau
     assert_eq!(states, ["held", "held", "moved"]);
 }
 
+/// Its host was powered off in the middle of it, say.
+#[tokio::test]
+async fn a_live_migration_that_nobody_runs_keeps_no_other_member_waiting_for_ever() {
+    let mut bench = Bench::new(2, Recovery::Nova).await;
+    bench.world.with(|state| {
+        for n in [1, 2] {
+            state.guests.get_mut(&n).unwrap().group = Some("g".into());
+        }
+        state.guests.get_mut(&2).unwrap().host = "cmp-3".into();
+        state.live = Some(2);
+    });
+    let daemon = bench.daemon("a");
+    bench.condemn(&daemon, &name(1), "aa").await;
+    let begun = tokio::time::Instant::now();
+    let case = bench.settle(daemon).await;
+    assert!(matches!(case.state, CaseState::Closed { .. }), "{:?}", case.state);
+    assert!(bench.effects().contains(&"evacuate 1".to_owned()));
+    assert!(begun.elapsed() >= Duration::from_millis(1200), "600 paces");
+    let journal = bench.store.journal_of(&case.id).await.unwrap();
+    let said = |entry: &&crate::store::JournalEntry| entry.detail.as_str().contains("live migration l-1");
+    assert_eq!(journal.iter().filter(said).count(), 1);
+}
+
+/// Another case's member takes longer than this one's whole deadline.
+#[tokio::test]
+async fn waiting_for_the_turn_of_a_group_is_not_counted_against_the_deadline() {
+    let mut bench = Bench::new(2, Recovery::Nova).await;
+    bench.config.evacuation_deadline = Duration::from_secs(2);
+    bench.world.with(|state| {
+        for n in [1, 2] {
+            state.guests.get_mut(&n).unwrap().group = Some("g".into());
+        }
+        let other = state.guests.get_mut(&2).unwrap();
+        (other.host, other.task) = ("cmp-3".into(), Some("rebuilding".into()));
+        other.moves = vec![("accepted".into(), None, u32::MAX)];
+    });
+    let daemon = bench.daemon("a");
+    bench.condemn(&daemon, &name(1), "aa").await;
+    let arrives = async {
+        let waits = || bench.world.server.count("GET /v2.1/os-server-groups") > 0;
+        super::leave::until(waits).await;
+        let begun = tokio::time::Instant::now();
+        super::leave::until(|| begun.elapsed() > Duration::from_millis(2400)).await;
+        bench.world.with(|state| {
+            state.guests.get_mut(&2).unwrap().moves[0].2 = 0;
+        });
+    };
+    let (case, ()) = tokio::join!(bench.settle(daemon), arrives);
+    assert!(matches!(case.state, CaseState::Closed { .. }), "{:?}", case.state);
+    assert!(bench.effects().contains(&"evacuate 1".to_owned()));
+}
+
 #[tokio::test]
 async fn a_group_goes_one_by_one_and_a_failed_claim_is_tried_again_but_not_for_ever() {
     let mut bench = Bench::new(4, Recovery::Nova).await;

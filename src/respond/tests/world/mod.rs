@@ -66,6 +66,8 @@ pub(super) struct State {
     pub(super) ironic: Option<String>,
     /// How a resize of guest 1 away from cmp-1 stands.
     pub(super) resized: Option<&'static str>,
+    /// A live migration of this guest that nobody runs: its record stays.
+    pub(super) live: Option<u8>,
     pub(super) segment: Option<bool>,
     pub(super) on_maintenance: bool,
     /// id, status, generated_time, looks left.

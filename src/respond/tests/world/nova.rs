@@ -173,6 +173,11 @@ impl State {
                     "updated_at": null}));
             }
         }
+        if let Some(n) = self.live.filter(|n| query.contains(&id(*n))) {
+            rows.push(json!({"uuid": "l-1", "instance_uuid": id(n), "status": "running",
+                "migration_type": "live-migration", "source_compute": "cmp-3", "dest_compute": "cmp-2", "user_id": "u",
+                "project_id": "p", "created_at": "2026-11-21T06:00:00.000000", "updated_at": "2026-11-21T06:01:00.000000"}));
+        }
         if let Some(status) = self
             .resized
             .filter(|_| !query.contains("migration_type=evacuation"))
