@@ -224,7 +224,7 @@ impl Respond {
             _ => (CaseId::new(CaseKind::Quarantine, now, rand::random()), None),
         };
         let (round, new_round, causes) = self.round_for(host, known.last.map(|last| last.round)).await?;
-        let cause = format!("adopted by {by}, its case was lost: {because}");
+        let cause = format!("{}{by}, its case was lost: {because}", orphans::ADOPTED);
         let mut plan = Plan::make(&self.order(&id, &cause, host, now), &inventory, Vec::new())?;
         plan.quarantined_before.retain(|other| other != host);
         if let Some(reason) = &reason {

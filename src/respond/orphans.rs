@@ -8,6 +8,7 @@ use std::fmt;
 
 use crate::ids::{CaseId, CaseKind, HostName};
 use crate::openstack::{Aggregate, ComputeService, ComputeServices};
+use crate::store::Case;
 
 use super::holddown::PowerNow;
 use super::saga::Step;
@@ -123,6 +124,14 @@ pub fn orphans(
         .filter(|(host, _)| !with_case.contains(host))
         .filter(|(_, mark)| !held_down || !mark.is_perhaps_a_stray())
         .collect()
+}
+
+/// How the cause of an adopted case begins.
+pub const ADOPTED: &str = "adopted by ";
+
+/// Whether a quarantine was adopted: what its lost case had changed and noted is not known.
+pub fn is_adopted(quarantine: &Case) -> bool {
+    quarantine.cause.starts_with(ADOPTED)
 }
 
 /// What is seen of a host that a person adopts.

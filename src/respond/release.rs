@@ -26,6 +26,9 @@ pub const DISK_COPIES: &str = "disk-copies";
 /// The item that is asked for where instances are left on the host.
 pub const INSTANCES_LEFT: &str = "instances-left";
 
+/// The item that is asked for where the quarantine was adopted: what only its lost journal knew is given back by nobody.
+pub const LOST_JOURNAL: &str = "lost-journal";
+
 /// The version of the plan's shape.
 const VERSION: u32 = 1;
 
@@ -84,6 +87,9 @@ impl ReleasePlan {
             DISK_COPIES,
             "Copies of the host's disks are kept as evidence: its next boot destroys what it had of its instances",
         ));
+        if super::orphans::is_adopted(quarantine) {
+            items.push(Item::new(LOST_JOURNAL, lost_journal(&quarantine.host)));
+        }
         if left > 0 {
             items.push(Item::new(
                 INSTANCES_LEFT,
@@ -127,6 +133,16 @@ impl ReleasePlan {
             .iter()
             .find(|known| known.item == SECOND_PERSON && known.by != self.asked_by)
     }
+}
+
+/// What a person has to look at on a host whose quarantine was adopted.
+pub fn lost_journal(host: &HostName) -> String {
+    format!(
+        "The case of {host} was lost and adopted, and what only its journal knew is NOT given back. Look at it by hand: what \
+         each BMC does when mains power returns (PowerRestorePolicy: a quarantine sets AlwaysOff, and what it was before is \
+         not known); Masakari's maintenance (`openstack segment host list SEGMENT`, and `openstack segment host update \
+         --on_maintenance False SEGMENT {host}`); Ironic's maintenance; the aggregates that it was in before"
+    )
 }
 
 /// A verdict that was made for a release.

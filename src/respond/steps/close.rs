@@ -6,7 +6,8 @@ use serde_json::json;
 
 use crate::ids::CaseKind;
 use crate::respond::journal::Entry;
-use crate::respond::release::Attested;
+use crate::respond::orphans::is_adopted;
+use crate::respond::release::{Attested, lost_journal};
 use crate::respond::saga::Step;
 use crate::store::{self, CaseInstance, Json, StoreError};
 
@@ -27,8 +28,20 @@ pub(in crate::respond) async fn outcome(context: &Context<'_>) -> Result<store::
         let round = verdict
             .as_ref()
             .map(|verdict| format!(", Affirming in round {}", verdict.round));
+        let quarantine = match &context.case.parent {
+            Some(parent) => context.respond.store.case(parent).await?,
+            None => None,
+        };
+        let lost = quarantine
+            .filter(is_adopted)
+            .map(|lost| format!(". {}", lost_journal(&lost.host)));
         return Ok(store::Outcome {
-            reason: format!("{} is given back{}", context.case.host, round.unwrap_or_default()),
+            reason: format!(
+                "{} is given back{}{}",
+                context.case.host,
+                round.unwrap_or_default(),
+                lost.unwrap_or_default()
+            ),
             detail: Json::from(json!({ "released": true, "verdict": verdict })),
         });
     }

@@ -106,14 +106,30 @@ pub(in crate::respond) async fn again(context: &Context<'_>) -> Result<Result<St
     })
 }
 
-/// Gives back the policies that the quarantine changed; in words, nothing where it changed none.
-pub(super) async fn end(context: &Context<'_>, quarantine: &[JournalEntry]) -> Result<Vec<String>, Trouble> {
+/// Gives back the policies that the quarantine changed; in words, nothing where it changed none. One that was `adopted` may
+/// have changed some of which nothing is known.
+pub(super) async fn end(
+    context: &Context<'_>,
+    quarantine: &[JournalEntry],
+    adopted: bool,
+) -> Result<Vec<String>, Trouble> {
     let before = before(quarantine);
     let end = Instant::now() + PATIENCE;
     let mut words = Vec::new();
     for method in methods(context) {
         let name = method.name();
-        let Some(was) = before.get(name) else { continue };
+        let Some(was) = before.get(name) else {
+            if adopted
+                && let Ok(Ok(Some(now))) = timeout_at(end, method.restore_policy()).await
+                && now == ALWAYS_OFF
+            {
+                words.push(format!(
+                    "the power restore policy of {name} IS {ALWAYS_OFF}, and what it was is not known, for the quarantine was \
+                     adopted: the host stays off when mains power returns, unless you set it by hand in its BMC"
+                ));
+            }
+            continue;
+        };
         let now = match timeout_at(end, method.restore_policy()).await {
             // Whoever set another one since had a reason.
             Ok(Ok(Some(now))) if now != ALWAYS_OFF => Ok(Some(now)),

@@ -151,11 +151,32 @@ async fn case_25_a_host_whose_case_was_lost_is_adopted_held_down_and_given_back(
     assert_eq!(bench.effects(), ["off cmp-1"]);
     bench.world.with(|state| state.effects.clear());
 
-    // Given back, as one that was enabled before: the reason was our own.
+    // Given back, as one that was enabled before: the reason was our own. What only the lost journal knew is asked about.
+    bench.world.with(|state| {
+        state.restore_policy = Some("AlwaysOff".into());
+        (state.segment, state.on_maintenance) = (Some(true), true);
+    });
     let quarantine = bench.store.case(&case.id).await.unwrap().unwrap();
     super::giving_back::settle_all(&bench, &quarantine).await;
     let id = super::giving_back::ask(&bench, &quarantine, false).await;
-    let released = super::giving_back::drive(&bench, &daemon, &id).await;
+    let waits = super::giving_back::drive(&bench, &daemon, &id).await;
+    assert!(
+        matches!(&waits.state, CaseState::Held { reason } if reason.contains("lost-journal")),
+        "{waits:?}"
+    );
+    let ticked = crate::store::ItemState::Ticked;
+    super::giving_back::settle_item(&bench, &case.id, "lost-journal", "cli:ann", ticked).await;
+    let released = super::giving_back::again(&bench, &daemon, &id).await;
+    let journal = bench.store.journal_of(&id).await.unwrap();
+    for said in [
+        "IS AlwaysOff, and what it was is not known",
+        "UNDER MAINTENANCE, and",
+    ] {
+        let said = |entry: &crate::store::JournalEntry| entry.detail.as_str().contains(said);
+        assert!(journal.iter().any(said), "{journal:?}");
+    }
+    let told = matches!(&released.state, CaseState::Closed { reason } if reason.contains("NOT given back. Look at it by hand"));
+    assert!(told, "{released:?}");
     assert!(
         matches!(&released.state, CaseState::Closed { reason } if reason.contains("given back")),
         "{released:?}"

@@ -3,6 +3,7 @@
 
 use crate::openstack::{MigrationKind, Phase};
 use crate::respond::journal::{Entry, doubted_methods};
+use crate::respond::orphans::is_adopted;
 use crate::respond::steps::keep_off;
 
 use super::{Giving, Outcome, Trouble};
@@ -52,7 +53,8 @@ pub(super) async fn ensure(giving: &Giving<'_>) -> Result<Outcome, Trouble> {
     {
         Ok(on) => {
             let mut words = vec![format!("{host} is on: {on}")];
-            words.extend(keep_off::end(context, &giving.journal).await?);
+            let adopted = is_adopted(&giving.quarantine);
+            words.extend(keep_off::end(context, &giving.journal, adopted).await?);
             Ok(Outcome::Done(Entry::says(words.join("; "))))
         }
         Err(failed) => Ok(Outcome::Again {

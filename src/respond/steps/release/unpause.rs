@@ -3,6 +3,7 @@
 
 use crate::openstack::Error;
 use crate::respond::journal::Entry;
+use crate::respond::orphans::is_adopted;
 use crate::respond::steps::masakari::begun_by;
 
 use super::{Giving, Outcome, Trouble, attest};
@@ -18,6 +19,12 @@ pub(super) async fn ensure(giving: &Giving<'_>) -> Result<Outcome, Trouble> {
     };
     if !known.on_maintenance {
         return Ok(Outcome::Done(Entry::says("Masakari has it under no maintenance")));
+    }
+    if !begun_by(host, &giving.journal) && is_adopted(&giving.quarantine) {
+        return Ok(Outcome::Done(Entry::says(format!(
+            "Masakari has it UNDER MAINTENANCE, and the quarantine was adopted: whether its lost case began that is not known, \
+             and it is left. Where nobody else did: `openstack segment host update --on_maintenance False SEGMENT {host}`"
+        ))));
     }
     if !begun_by(host, &giving.journal) {
         return Ok(Outcome::Done(Entry::says(
