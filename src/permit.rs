@@ -98,6 +98,13 @@ impl fmt::Display for Effect {
     }
 }
 
+impl Effect {
+    /// Whether it is harmless only while the host is off.
+    pub fn wants_host_off(&self) -> bool {
+        matches!(self, Self::ForceDown(_) | Self::Notify(_) | Self::Evacuate(_))
+    }
+}
+
 /// Leave for one act. Neither cloned nor kept: who acts uses it up.
 #[derive(Debug)]
 #[must_use]
@@ -119,6 +126,7 @@ impl Permit {
         }
         Err(Denied {
             why: "leave to act was given, and has run out meanwhile".to_owned(),
+            passes: true,
         })
     }
 }
@@ -129,6 +137,8 @@ impl Permit {
 pub struct Denied {
     /// Why not.
     pub why: String,
+    /// Whether it may be given to who looks again first.
+    pub passes: bool,
 }
 
 /// An answer to come.

@@ -239,6 +239,7 @@ impl Error {
     /// What to do next. There is no default arm: a new error has to be placed.
     pub fn next(&self) -> Next {
         match self {
+            Self::NotPermitted { denied, .. } if denied.passes => Next::Again,
             Self::Setup { .. }
             | Self::Secret(_)
             | Self::Login(_)

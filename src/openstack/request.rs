@@ -338,6 +338,7 @@ async fn permit(call: &Call, act: Option<&Act<'_>>) -> Result<Option<Permit>, Er
         },
         None => Denied {
             why: "nobody asked for it".to_owned(),
+            passes: false,
         },
     };
     Err(not_permitted(call, denied))

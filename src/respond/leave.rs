@@ -4,6 +4,7 @@
 //! to be done. A daemon that was stopped and wakes finds out here, before its next effect.
 
 use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
 use tokio::time::Instant;
 
@@ -12,12 +13,19 @@ use crate::permit::{Asked, Denied, Effect, Permit, Permits};
 use crate::store::{Lease, Phase, Store, StoreError};
 
 use super::journal::Entry;
+use super::steps::fence::Seen;
+
+/// What wants the host off is sent only so long after its power was last read as off. A host that somebody powers on
+/// meanwhile has not yet started its instances by then.
+const OFF_IS_GOOD_FOR: Duration = Duration::from_secs(30);
 
 /// Gives leave to act for a step of a leased case.
 pub(super) struct Leave<'a> {
     store: &'a Store,
     clock: &'a dyn Clock,
     lease: &'a Lease,
+    /// Where it is kept that the host was seen off.
+    proof: &'a Mutex<Option<Seen>>,
     /// Its name in the journal.
     step: &'static str,
     /// Why the last leave was not given, or what came of an effect could not be written down.
@@ -26,11 +34,18 @@ pub(super) struct Leave<'a> {
 
 impl<'a> Leave<'a> {
     /// For this step, under this lease.
-    pub(super) fn new(store: &'a Store, clock: &'a dyn Clock, lease: &'a Lease, step: &'static str) -> Self {
+    pub(super) fn new(
+        store: &'a Store,
+        clock: &'a dyn Clock,
+        lease: &'a Lease,
+        proof: &'a Mutex<Option<Seen>>,
+        step: &'static str,
+    ) -> Self {
         Self {
             store,
             clock,
             lease,
+            proof,
             step,
             trouble: Mutex::new(None),
         }
@@ -47,22 +62,43 @@ impl<'a> Leave<'a> {
         self.trouble.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    async fn give(&self, effect: &Effect) -> Result<Permit, StoreError> {
+    async fn give(&self, effect: &Effect, off_until: Option<Instant>) -> Result<Permit, StoreError> {
         // Taken before the database is asked, so that the leave ends with the lease at the latest.
         let (begin, now) = (Instant::now(), self.clock.now());
         let detail = Entry::of_effect(effect, "about to be done").json();
         let lasts = self.store.permit(self.lease, self.step, &detail, now).await?;
-        Ok(Permit::until(begin + lasts))
+        let until = begin + lasts;
+        Ok(Permit::until(off_until.map_or(until, |off| off.min(until))))
+    }
+
+    /// Until when an effect may be begun for what was seen of the host; `None`: it may be on.
+    fn off_until(&self, effect: &Effect) -> Result<Option<Instant>, Denied> {
+        if !effect.wants_host_off() {
+            return Ok(None);
+        }
+        let proof = self.proof.lock().unwrap_or_else(PoisonError::into_inner);
+        let until = proof.as_ref().map(|seen| seen.off_at() + OFF_IS_GOOD_FOR);
+        if until.is_some_and(|until| Instant::now() < until) {
+            return Ok(until);
+        }
+        Err(Denied {
+            why: format!(
+                "its power was last read as off more than {} s ago; it is read again first",
+                OFF_IS_GOOD_FOR.as_secs()
+            ),
+            passes: true,
+        })
     }
 }
 
 impl Permits for Leave<'_> {
     fn ask<'a>(&'a self, effect: &'a Effect) -> Asked<'a, Result<Permit, Denied>> {
         Box::pin(async move {
-            self.give(effect).await.map_err(|error| {
+            let off_until = self.off_until(effect)?;
+            self.give(effect, off_until).await.map_err(|error| {
                 let why = error.to_string();
                 *self.slot() = Some(error);
-                Denied { why }
+                Denied { why, passes: false }
             })
         })
     }

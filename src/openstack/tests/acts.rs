@@ -13,6 +13,7 @@ impl Permits for Times {
             if left == 0 {
                 return Err(Denied {
                     why: format!("{effect}: the lease is lost"),
+                    passes: false,
                 });
             }
             Freely.ask(effect).await

@@ -9,6 +9,7 @@ use crate::respond::saga::Step;
 use crate::store::CaseInstance;
 
 use super::disable::{is_ours, unless_look};
+use super::fence::Asked;
 use super::watch::{self, HELD, View};
 use super::{Context, Outcome, Trouble};
 
@@ -69,6 +70,9 @@ async fn keep_out(context: &Context<'_>, plan: &Plan) -> Result<(), Trouble> {
         )?
     } else {
         let fenced = super::fence::proof(context).await?;
+        if let Some(why) = super::fence::still_off(context, &fenced, Asked::Meanwhile).await? {
+            return Err(Trouble::Ended(Box::new(Outcome::Again { after: None, why })));
+        }
         unless_look(
             context
                 .cloud

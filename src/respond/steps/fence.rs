@@ -49,6 +49,11 @@ impl Seen {
             off_at,
         }
     }
+
+    /// When the reading was asked for that last said off.
+    pub(in crate::respond) fn off_at(&self) -> Instant {
+        self.off_at
+    }
 }
 
 /// The proof that the host is off: the one of this process, or a new one.

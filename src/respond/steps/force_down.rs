@@ -4,6 +4,7 @@ use crate::respond::journal::Entry;
 use crate::respond::plan::Plan;
 
 use super::disable::unless_look;
+use super::fence::Asked;
 use super::{Context, Outcome, Trouble};
 
 pub(super) async fn ensure(context: &Context<'_>, plan: &Plan) -> Result<Outcome, Trouble> {
@@ -15,6 +16,9 @@ pub(super) async fn ensure(context: &Context<'_>, plan: &Plan) -> Result<Outcome
         return Ok(Outcome::Done(Entry::says(format!(
             "nova takes {host} for down already"
         ))));
+    }
+    if let Some(why) = super::fence::still_off(context, &fenced, Asked::Meanwhile).await? {
+        return Ok(Outcome::Again { after: None, why });
     }
     let after = unless_look(
         context

@@ -7,7 +7,7 @@ mod close;
 mod confirm;
 mod disable;
 mod evacuate;
-mod fence;
+pub(super) mod fence;
 mod force_down;
 mod groups;
 mod isolate;
@@ -172,7 +172,13 @@ impl<'a> Context<'a> {
             case,
             journal,
             lease,
-            leave: Leave::new(&respond.store, respond.clock.as_ref(), lease, step.as_str()),
+            leave: Leave::new(
+                &respond.store,
+                respond.clock.as_ref(),
+                lease,
+                proof,
+                step.as_str(),
+            ),
             proof,
         }
     }
@@ -180,7 +186,13 @@ impl<'a> Context<'a> {
     /// The same, under another name in the journal: for what is done after the case was closed.
     pub(super) fn named(self, room: &'static str) -> Self {
         Self {
-            leave: Leave::new(&self.respond.store, self.respond.clock.as_ref(), self.lease, room),
+            leave: Leave::new(
+                &self.respond.store,
+                self.respond.clock.as_ref(),
+                self.lease,
+                self.proof,
+                room,
+            ),
             ..self
         }
     }

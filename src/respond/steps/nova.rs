@@ -341,6 +341,8 @@ async fn ask(
             Err(error) if error.next() == Next::Again && error.retry_after().is_some() => {
                 return Err(error.into());
             }
+            // It took too long to ask: the next look reads the power again.
+            Err(Error::NotPermitted { denied, .. }) if denied.passes => return Ok(()),
             Err(error) => {
                 if may_arrive(&error) {
                     run.doubt

@@ -1,5 +1,7 @@
 //! Leave to act: a daemon that was stopped sends nothing more, and what is in doubt after a kill is not sent again.
 
+use crate::ids::InstanceId;
+use crate::permit::{Effect, Permits as _};
 use crate::store::{Phase, StoreError};
 
 use super::*;
@@ -132,6 +134,50 @@ async fn no_step_acts_under_a_lease_that_is_lost_or_has_run_out() {
                 );
             }
         }
+    }
+}
+
+/// A daemon stands still, or waits for its turn, between reading the power and asking for leave, or between leave and the
+/// wire: what wants the host off is not sent, and it is looked again.
+#[tokio::test]
+async fn what_wants_the_host_off_is_not_sent_for_an_old_reading_of_its_power() {
+    let mut bench = Bench::new(1, Recovery::Nova).await;
+    let daemon = bench.daemon("a");
+    bench.condemn(&daemon, &name(1), "aa").await;
+    let case = bench.case().await;
+    let (kind, minute) = (LeaseKind::Case(case.id.clone()), Duration::from_secs(60));
+    let lease = bench.store.lease(kind, "a", bench.clock.now(), minute).await;
+    let (lease, cloud) = (lease.unwrap().unwrap(), bench.world.cloud());
+    let proof = std::sync::Mutex::new(None);
+    let context = steps::Context::new(&daemon, &cloud, &case, &[], &lease, &proof, saga::Step::Evacuate);
+    let host = name(1);
+    let wanting = [
+        Effect::Evacuate(InstanceId(uuid::Uuid::from_bytes([7; 16]))),
+        Effect::Notify(host.clone()),
+        Effect::ForceDown(host.clone()),
+    ];
+    let stop = async |seconds| {
+        tokio::time::pause();
+        tokio::time::advance(Duration::from_secs(seconds)).await;
+        tokio::time::resume();
+    };
+    for effect in &wanting {
+        let unseen = context.leave.ask(effect).await.unwrap_err();
+        assert!(unseen.passes && context.leave.trouble().is_none(), "{unseen}");
+        let seen = crate::fence::Fenced::for_tests(host.clone());
+        *proof.lock().unwrap() = Some(steps::fence::Seen::new(Arc::new(seen)));
+        stop(20).await;
+        let kept = context.leave.ask(effect).await.unwrap();
+        stop(11).await;
+        assert!(kept.spend().unwrap_err().passes, "{effect}: kept over a stop");
+        let journal = bench.store.journal_of(&case.id).await.unwrap().len();
+        let old = context.leave.ask(effect).await.unwrap_err();
+        assert!(old.passes && old.why.contains("30 s"), "{effect}: {old}");
+        assert_eq!(bench.store.journal_of(&case.id).await.unwrap().len(), journal);
+        // What keeps instances off the host needs no proof.
+        let disable = context.leave.ask(&Effect::Disable(host.clone())).await;
+        disable.unwrap().spend().unwrap();
+        *proof.lock().unwrap() = None;
     }
 }
 

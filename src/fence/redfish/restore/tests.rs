@@ -222,6 +222,7 @@ impl Permits for Never {
         Box::pin(async {
             Err(Denied {
                 why: "the lease is lost".to_owned(),
+                passes: false,
             })
         })
     }
