@@ -8,7 +8,7 @@ const NOBODY_LOGGED_IN: u32 = u32::MAX;
 
 /// Who gives this command, such as `cli:alice`.
 pub fn who() -> String {
-    person().unwrap_or_else(|| "cli:unknown".to_owned())
+    person().unwrap_or_else(|| crate::respond::release::NOBODY.to_owned())
 }
 
 /// The same; `None` where the kernel does not say it, as in a user namespace, in which whoever makes one is anybody.

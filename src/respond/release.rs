@@ -20,6 +20,9 @@ use super::saga::Step;
 /// The name of the second person's approval among the items.
 pub const SECOND_PERSON: &str = "second-person";
 
+/// Whoever the kernel does not name. Nobody can be another person than that one.
+pub const NOBODY: &str = "cli:unknown";
+
 /// The item that says that copies of the host's disks are kept, or not wanted.
 pub const DISK_COPIES: &str = "disk-copies";
 

@@ -20,7 +20,7 @@ use crate::{
     report::credentials,
     respond::{
         journal::json,
-        release::{Attested, Item, ReleasePlan, SECOND_PERSON},
+        release::{Attested, Item, NOBODY, ReleasePlan, SECOND_PERSON},
         saga,
     },
     store::{AuditEntry, Case, CaseState, ItemState, NewCase, ReleaseItem, StepState, Store},
@@ -156,6 +156,13 @@ async fn open(
     quarantine: &Case,
     plan: &ReleasePlan,
 ) -> Result<CaseId, Trouble> {
+    if plan.second_person && plan.asked_by == NOBODY {
+        return Err(Trouble::say(
+            Exit::NoPermission,
+            "another person has to agree, and who asks cannot be told here, in a user namespace: run this on the controller \
+             itself",
+        ));
+    }
     let now = SystemClock.now();
     let id = CaseId::new(CaseKind::Release, now, rand::random());
     let case = NewCase {

@@ -111,9 +111,14 @@ pub(super) async fn out(
 
 /// Opens a release as the command line does.
 pub(super) async fn ask(bench: &Bench, quarantine: &Case, second_person: bool) -> CaseId {
+    ask_by(bench, quarantine, second_person, "cli:ann").await
+}
+
+/// The same, by somebody.
+pub(super) async fn ask_by(bench: &Bench, quarantine: &Case, second_person: bool, who: &str) -> CaseId {
     let now = bench.clock.now();
     let items = vec![Item::new("message-bus", "its account")];
-    let plan = ReleasePlan::make(quarantine, "cli:ann", second_person, items, 0, now);
+    let plan = ReleasePlan::make(quarantine, who, second_person, items, 0, now);
     let id = CaseId::new(CaseKind::Release, now, [7, 0, 1]);
     let case = NewCase {
         id: id.clone(),

@@ -4,7 +4,7 @@ use lazaret_attest::verdict::Verdict;
 
 use super::giving_back::*;
 use super::*;
-use crate::respond::release::{Attested, SECOND_PERSON};
+use crate::respond::release::{Attested, NOBODY, SECOND_PERSON};
 use crate::store::ItemState;
 
 #[tokio::test]
@@ -136,6 +136,30 @@ async fn nothing_is_booted_before_what_the_host_knew_is_ticked_or_waived_and_a_s
     settle_item(&bench, &id, SECOND_PERSON, "cli:bob", ItemState::Ticked).await;
     again(&bench, &daemon, &id).await;
     assert_eq!(bench.effects(), GIVEN_BACK);
+}
+
+/// Whoever asks may name another configuration, in which nobody has to agree; and may hide who asks.
+#[tokio::test]
+async fn the_daemons_own_configuration_asks_for_a_second_person_and_nobody_is_none() {
+    for (who, agrees, words) in [
+        (NOBODY, "cli:bob", "dismiss r-"),
+        ("cli:ann", "cli:ann", "another person has to agree"),
+    ] {
+        let mut bench = Bench::new(1, Recovery::Nova).await;
+        bench.config.second_person = true;
+        let fake = Fake::says(&bench, Verdict::Affirming);
+        let daemon = with(&bench, "a", &fake);
+        let quarantine = quarantined(&mut bench, &daemon).await;
+        settle_all(&bench, &quarantine).await;
+        let id = ask_by(&bench, &quarantine, false, who).await;
+        settle_item(&bench, &id, SECOND_PERSON, agrees, ItemState::Ticked).await;
+        let case = drive(&bench, &daemon, &id).await;
+        assert!(
+            matches!(&case.state, CaseState::Held { reason } if reason.contains(words)),
+            "{who}: {case:?}"
+        );
+        assert_eq!(bench.effects(), Vec::<String>::new(), "{who}");
+    }
 }
 
 /// Its nova-compute has to have started while nova took it for down.
