@@ -75,6 +75,14 @@ impl Store {
             .await
     }
 
+    /// One entry.
+    pub async fn audit_entry(&self, seq: i64) -> Result<Option<AuditRecord>, StoreError> {
+        let query = statement(sql::AUDIT_AFTER).bind(seq.saturating_sub(1));
+        let attempt = Attempt::new("reading", "an entry of the audit trail");
+        let after = self.list(attempt, query, record_of).await?;
+        Ok(after.into_iter().find(|record| record.seq == seq))
+    }
+
     /// Reads the whole trail again.
     pub async fn verify_chain(&self) -> Result<Chain, StoreError> {
         let (mut entries, mut head) = (0, GENESIS);

@@ -390,6 +390,9 @@ pub(super) async fn makes_way(
     if write.run(update).await? == 0 {
         return Ok(false);
     }
+    // Whoever carries it out gets no leave any more: its next request would enable a host that was just condemned.
+    let (what, id) = LeaseKind::Case(open.clone()).columns();
+    write.run(statement(sql::LEASE_VOID).bind(what).bind(id)).await?;
     let epoch = super::persons::epoch_of(write, open).await?;
     note(
         write,

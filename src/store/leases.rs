@@ -51,7 +51,7 @@ pub struct Standing {
 
 impl LeaseKind {
     /// The kind and the id, as the database has them.
-    fn columns(&self) -> (&'static str, String) {
+    pub(super) fn columns(&self) -> (&'static str, String) {
         match self {
             Self::Host(name) => ("host", name.to_string()),
             Self::Case(id) => ("case", id.to_string()),

@@ -13,6 +13,8 @@ statements! {
     LEASE_RENEW =
         "UPDATE leases SET held_until = ?, lasts = ?, beats = beats + 1 WHERE kind = ? AND id = ? AND owner = ? AND epoch = ? AND held_until > 0";
     LEASE_RELEASE = "UPDATE leases SET held_until = 0 WHERE kind = ? AND id = ? AND owner = ? AND epoch = ?";
+    LEASE_VOID =
+        "UPDATE leases SET epoch = epoch + 1, held_until = 0, beats = beats + 1 WHERE kind = ? AND id = ?";
     LEASE_HOLDS =
         "UPDATE leases SET owner = owner WHERE kind = ? AND id = ? AND owner = ? AND epoch = ? AND held_until > ?";
 }

@@ -245,6 +245,31 @@ async fn cases_come_in_the_order_in_which_they_were_written_whatever_clocks_say(
     assert!(first.came_before(second) && !second.came_before(first));
 }
 
+/// A host that is heard again is condemned by that very round: whoever is about to enable it gets no leave.
+#[tokio::test]
+async fn a_case_that_made_way_for_a_quarantine_acts_no_more() {
+    let scratch = Scratch::new();
+    let store = scratch.open().await;
+    let name = enrolled(&store, "cmp-1").await;
+    let host = host_lease(&store, &name, NOW).await;
+    let mut heard = recording(round(&name, 1, Verdict::Affirming));
+    let reschedule = NewCase {
+        id: CaseId::new(CaseKind::Reschedule, NOW, [1; 3]),
+        kind: CaseKind::Reschedule,
+        ..new_case(&name, 1, heard.round.id)
+    };
+    heard.case = Some(reschedule.clone());
+    store.record(&host, &heard, NOW).await.unwrap();
+    let lease = case_lease(&store, &reschedule.id, NOW).await;
+    store.permit(&lease, "enable", &Json::empty(), NOW).await.unwrap();
+    let mut condemned = recording(round(&name, 2, Verdict::Contraindicated));
+    condemned.case = Some(new_case(&name, 2, condemned.round.id));
+    store.record(&host, &condemned, NOW).await.unwrap();
+    let leave = store.permit(&lease, "enable", &Json::empty(), NOW).await;
+    assert!(matches!(leave, Err(StoreError::LeaseLost { .. })), "{leave:?}");
+    store.release(lease).await.unwrap();
+}
+
 #[tokio::test]
 async fn silence_has_a_beginning_and_an_end() {
     let scratch = Scratch::new();
