@@ -21,6 +21,7 @@ pub mod instance;
 pub mod notifications;
 pub mod pause;
 pub mod policy;
+mod put_back;
 pub mod quarantine;
 pub mod report;
 pub mod serve;

@@ -8,7 +8,7 @@ use tracing::{info, warn};
 use super::{
     cloud_start, context,
     exit::{Exit, Trouble},
-    keep_key, state, wiring,
+    keep_key, put_back, state, wiring,
 };
 use crate::{
     config::{Config, ResponseMode},
@@ -67,6 +67,7 @@ impl Serve {
             },
             None => true,
         };
+        put_back::look(&rounds.store, &config.identity.directory, rounds.clock.now()).await?;
         let hosts = rounds.store.hosts().await?;
         let fencing = fencing(&config, &hosts, &secrets).await?;
         let respond = Respond::new(
@@ -123,6 +124,8 @@ impl Serve {
             let (respond, stop) = (Arc::clone(&respond), stop.clone());
             async move { respond.watch_orphans(stop).await }
         });
+        let beside = config.identity.directory.clone();
+        tasks.spawn(put_back::keep_noting(rounds.store.clone(), beside, stop.clone()));
         if let Some(cloud) = cloud.filter(|_| !cloud_is_well) {
             let (config, stop) = (Arc::clone(&config), stop.clone());
             tasks.spawn(async move { cloud_start::keep_looking(cloud, config, stop).await });

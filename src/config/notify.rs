@@ -20,7 +20,7 @@ pub enum Severity {
 }
 
 /// The kinds of events that a webhook can ask for. A test compares them with those that there are.
-pub(crate) const EVENTS: [&str; 21] = [
+pub(crate) const EVENTS: [&str; 22] = [
     "host-condemned",
     "host-indeterminate",
     "host-warning",
@@ -40,6 +40,7 @@ pub(crate) const EVENTS: [&str; 21] = [
     "group-held",
     "daemon-cut-off",
     "clock-jumped",
+    "database-put-back",
     "paused",
     "resumed",
 ];

@@ -82,6 +82,8 @@ pub enum Kind {
     DaemonCutOff,
     /// The wall clock was set by more than a little.
     ClockJumped,
+    /// The database is older than the one that the daemon worked on: the whole cloud is paused.
+    DatabasePutBack,
     /// A person paused a host or the cloud.
     Paused,
     /// A pause is over.
@@ -111,6 +113,7 @@ impl Kind {
             Self::GroupHeld => "group-held",
             Self::DaemonCutOff => "daemon-cut-off",
             Self::ClockJumped => "clock-jumped",
+            Self::DatabasePutBack => "database-put-back",
             Self::Paused => "paused",
             Self::Resumed => "resumed",
         }
@@ -137,6 +140,7 @@ impl Kind {
             | Self::HostOrphaned
             | Self::HostSilent
             | Self::GroupHeld
+            | Self::DatabasePutBack
             | Self::Paused
             | Self::Resumed => return None,
         };
@@ -157,6 +161,7 @@ impl Kind {
             | Self::ClockJumped
             | Self::Paused => Severity::Warning,
             Self::HostCondemned
+            | Self::DatabasePutBack
             | Self::CaseOpened
             | Self::CaseHeld
             | Self::CaseStuck
@@ -244,6 +249,7 @@ impl Event {
                 "see what set this machine's clock, and that it is right now (`timedatectl`)"
             }
             Kind::Paused => "when the work is done: `lazaret resume --cloud`",
+            Kind::DatabasePutBack => "when the database is the right one: `lazaret resume --cloud`",
             _ => "nothing",
         };
         let id = format!("cloud {} at {at}", event.as_str());
@@ -327,6 +333,7 @@ impl Event {
             | Kind::GroupHeld
             | Kind::DaemonCutOff
             | Kind::ClockJumped
+            | Kind::DatabasePutBack
             | Kind::Paused
             | Kind::Resumed => (false, show),
         };

@@ -4,7 +4,7 @@ use super::*;
 
 const DOCUMENT: &str = include_str!("../../../docs/notifications.md");
 
-const ALL: [Kind; 21] = [
+const ALL: [Kind; 22] = [
     Kind::HostCondemned,
     Kind::HostIndeterminate,
     Kind::HostWarning,
@@ -24,6 +24,7 @@ const ALL: [Kind; 21] = [
     Kind::GroupHeld,
     Kind::DaemonCutOff,
     Kind::ClockJumped,
+    Kind::DatabasePutBack,
     Kind::Paused,
     Kind::Resumed,
 ];
