@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::clock::Timestamp;
 use crate::permit::Effect;
-use crate::store::{Case, JournalEntry, Json, Phase};
+use crate::store::{Case, JournalEntry, Json, Phase, Step as StoredStep, StepState};
 
 use super::plan::{Plan, Planning};
 use super::saga::Step;
@@ -91,6 +91,26 @@ pub fn doubted_methods(journal: &[JournalEntry]) -> BTreeSet<String> {
         Some(seen.get("doubted")?.as_str()?.to_owned())
     };
     journal.iter().filter_map(doubted).collect()
+}
+
+/// The steps of a case that did something to its host, or may have: those that are over, and those with an `intent`. To plan,
+/// to tell people and to ask the limits does nothing to it.
+pub fn touched(steps: &[StoredStep], journal: &[JournalEntry]) -> Vec<String> {
+    let harmless = |name: &str| {
+        [Step::Plan, Step::Announce]
+            .iter()
+            .any(|step| step.as_str() == name)
+    };
+    let acts = |name: &str| {
+        let mut entries = journal.iter();
+        entries.any(|entry| entry.step == name && entry.phase == Phase::Intent)
+    };
+    steps
+        .iter()
+        .filter(|step| !harmless(&step.name))
+        .filter(|step| matches!(step.state, StepState::Done | StepState::Skipped) || acts(&step.name))
+        .map(|step| step.name.clone())
+        .collect()
 }
 
 /// The plan of a case: the one that it was opened with, or the one that the step `plan` made later.

@@ -300,19 +300,26 @@ impl Store {
         now: Timestamp,
     ) -> Result<(), StoreError> {
         let ended = (sql::CASE_CLOSE, "it is closed already");
-        self.end_case(lease, outcome, ended, notifications, now).await
+        let (write, _) = self.end_case(lease, outcome, ended, notifications, now).await?;
+        write.commit().await
     }
 
     /// A person ends the case. Refused, in the same transaction, unless it is held or stuck: what is carried out is ended by
-    /// whoever carries it out.
+    /// whoever carries it out. `untouched`: nothing was done to the host, which no longer counts as quarantined by it.
     pub async fn dismiss_case(
         &self,
         lease: &Lease,
         outcome: &Outcome,
+        untouched: bool,
         now: Timestamp,
     ) -> Result<(), StoreError> {
         let ended = (sql::CASE_DISMISS, "it is neither held nor stuck any more");
-        self.end_case(lease, outcome, ended, &[], now).await
+        let (mut write, case) = self.end_case(lease, outcome, ended, &[], now).await?;
+        if untouched {
+            let update = statement(sql::HOST_NOT_QUARANTINED).bind(case.to_string());
+            write.run(update).await?;
+        }
+        write.commit().await
     }
 
     async fn end_case(
@@ -322,7 +329,7 @@ impl Store {
         (query, otherwise): (&'static str, &'static str),
         notifications: &[NewNotification],
         now: Timestamp,
-    ) -> Result<(), StoreError> {
+    ) -> Result<(Write, CaseId), StoreError> {
         let (mut write, case) = self.write_case(lease, "closing case", now).await?;
         let update = statement(query)
             .bind(outcome.reason.clone())
@@ -337,7 +344,7 @@ impl Store {
         for notification in notifications {
             queue(&mut write, notification, now).await?;
         }
-        write.commit().await
+        Ok((write, case))
     }
 
     /// Begins a transaction about the leased case, which is refused when the lease is no longer in force.

@@ -13,9 +13,12 @@ use crate::{
         who::who,
     },
     clock::Clock as _,
-    ids::CaseId,
-    respond::journal::json,
-    store::{AuditEntry, CaseState, Lease, LeaseKind, Outcome, StepState, Store, StoreError},
+    ids::{CaseId, CaseKind},
+    respond::{
+        journal::{json, touched},
+        orphans::is_adopted,
+    },
+    store::{AuditEntry, Case, CaseState, Lease, LeaseKind, Outcome, Store, StoreError},
 };
 
 /// Long enough to write one row.
@@ -45,18 +48,14 @@ pub(super) async fn one(store: &Store, id: &CaseId, because: &str) -> Result<(),
         .await?
         .ok_or_else(|| at_work(id))?;
     let who = who();
-    let done: Vec<_> = store
-        .steps(id)
-        .await?
-        .into_iter()
-        .filter(|step| step.state != StepState::Pending && step.name != "announce" && step.name != "plan")
-        .map(|step| step.name)
-        .collect();
+    let done = touched(&store.steps(id).await?, &store.journal_of(id).await?);
+    // What an adopted host's lost case did is not known.
+    let stays = !done.is_empty() || is_adopted(&case);
     let outcome = Outcome {
         reason: format!("dismissed by {who}: {because}"),
         detail: json(&serde_json::json!({ "dismissed_by": who, "because": because, "steps_begun": done })),
     };
-    let closed = store.dismiss_case(&lease, &outcome, clock.now()).await;
+    let closed = store.dismiss_case(&lease, &outcome, !stays, clock.now()).await;
     store.release(lease).await?;
     match closed {
         Err(StoreError::Refused { .. }) => return Err(at_work(id)),
@@ -70,15 +69,32 @@ pub(super) async fn one(store: &Store, id: &CaseId, because: &str) -> Result<(),
     };
     store.audit(&entry, clock.now()).await?;
     out::print(&format!("{id}: dismissed\n"));
-    if !done.is_empty() {
-        out::print(&format!(
-            "Begun before, and left as they are: {}. Host {} stays in quarantine until `lazaret quarantine release {}`.\n",
-            done.join(", "),
-            case.host,
-            case.host
-        ));
-    }
+    out::print(&left(&case, &done, stays));
     Ok(())
+}
+
+/// What is left of it, and what to do.
+fn left(case: &Case, done: &[String], stays: bool) -> String {
+    let host = &case.host;
+    let begun = match done {
+        [] => String::new(),
+        done => format!("Begun before, and left as they are: {}. ", done.join(", ")),
+    };
+    match case.kind {
+        CaseKind::Quarantine if stays => {
+            format!("{begun}Host {host} stays in quarantine until `lazaret quarantine release {host}`.\n")
+        }
+        CaseKind::Quarantine => format!(
+            "Nothing was done to host {host}, and it is in no quarantine. If it fails again, another case is opened; \
+             `lazaret pause {host} --until TIME --because TEXT` prevents that.\n"
+        ),
+        CaseKind::Release => {
+            format!("{begun}Host {host} stays in quarantine until it is released.\n")
+        }
+        CaseKind::Unschedule | CaseKind::Reschedule => {
+            format!("{begun}See whether new instances may go to host {host}: `lazaret hosts`.\n")
+        }
+    }
 }
 
 fn at_work(id: &CaseId) -> Trouble {

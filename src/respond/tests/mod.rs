@@ -10,6 +10,7 @@ mod cloud;
 mod comes_back;
 mod course;
 mod database;
+mod dismissed;
 mod faults;
 mod giving_back;
 mod holddown;

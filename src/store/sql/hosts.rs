@@ -30,6 +30,7 @@ statements! {
     HOST_HEARD = "UPDATE hosts SET silent_rounds = 0 WHERE name = ?";
     HOST_UNSCHEDULED = "UPDATE hosts SET unscheduled_by = ? WHERE name = ?";
     HOST_QUARANTINED = "UPDATE hosts SET quarantined_by = ? WHERE name = ?";
+    HOST_NOT_QUARANTINED = "UPDATE hosts SET quarantined_by = NULL WHERE quarantined_by = ?";
     HOST_RELEASED = "UPDATE hosts SET quarantined_by = NULL WHERE name = ?";
     ENROLMENT_LAST = "SELECT COALESCE(MAX(seq), 0) AS last FROM enrolments WHERE host = ?";
     ENROLMENT_LAST_ACTION = "SELECT action, quarantine FROM enrolments WHERE host = ? ORDER BY seq DESC LIMIT 1";

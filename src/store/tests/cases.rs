@@ -143,7 +143,7 @@ async fn a_host_has_one_unclosed_case() {
         reason: "by hand".to_owned(),
         detail: Json::empty(),
     };
-    let dismissed = store.dismiss_case(&of_case, &outcome, NOW).await;
+    let dismissed = store.dismiss_case(&of_case, &outcome, false, NOW).await;
     assert!(
         matches!(dismissed, Err(StoreError::Refused { .. })),
         "it is carried out"

@@ -1,7 +1,9 @@
 //! Powers the host on while nova still takes it for down: its nova-compute has to start so, or it would take part again
-//! before it has deleted what was evacuated.
+//! before it has deleted what was evacuated. A quarantine that a person ended before it came that far left nothing to
+//! delete: its host has to be disabled only.
 
 use crate::openstack::{MigrationKind, Phase};
+use crate::respond::holddown::Expect;
 use crate::respond::journal::{Entry, doubted_methods};
 use crate::respond::orphans::is_adopted;
 use crate::respond::steps::keep_off;
@@ -12,14 +14,31 @@ pub(super) async fn ensure(giving: &Giving<'_>) -> Result<Outcome, Trouble> {
     let context = giving.context;
     let host = &context.case.host;
     let service = context.service().await?;
-    if service.enabled || !service.forced_down {
+    let steps = match context.respond.recorded(&giving.quarantine.id).await? {
+        Ok(steps) => steps,
+        Err(why) => return Ok(Outcome::Stuck(why)),
+    };
+    // What the quarantine did is put back by the hold-down; what it never came to is not.
+    let expect = Expect::of(&steps, &[]);
+    if (expect.disabled && service.enabled) || (expect.forced_down && !service.forced_down) {
         return Ok(Outcome::Again {
             after: None,
             why: format!(
-                "nova-compute on {host} is not disabled and forced down; it is not booted before the hold-down has put \
-                 that back"
+                "nova-compute on {host} is not {}; it is not booted before the hold-down has put that back",
+                if expect.forced_down {
+                    "disabled and forced down"
+                } else {
+                    "disabled"
+                }
             ),
         });
+    }
+    if service.enabled {
+        return Ok(Outcome::Held(format!(
+            "nova-compute on {host} is enabled, and the quarantine never disabled it: it would take instances before it is \
+             judged. `openstack compute service set --disable {host} nova-compute`, then `lazaret quarantine release \
+             {host}` again"
+        )));
     }
     // nova-compute deletes what it has of every instance with a record of an evacuation, also of one that never ended.
     let moves = context
@@ -36,6 +55,14 @@ pub(super) async fn ensure(giving: &Giving<'_>) -> Result<Outcome, Trouble> {
             "evacuations from {host} have not ended: {}; its nova-compute would delete these instances' disks as it \
              starts: see them through, then `lazaret quarantine release {host}` again",
             underway.join(", ")
+        )));
+    }
+    let done = moves.iter().filter(|known| known.status == "done").count();
+    if done > 0 && !service.forced_down {
+        return Ok(Outcome::Held(format!(
+            "{done} evacuations from {host} are not cleaned up, and nova does not take it for down: its nova-compute would \
+             take part again before it has deleted them. `openstack compute service set --down {host} nova-compute`, \
+             then `lazaret quarantine release {host}` again"
         )));
     }
     let fencing = &context.respond.fencing;

@@ -8,13 +8,13 @@ use super::world::Sim;
 use crate::config::ResponseMode;
 use crate::ids::{CaseId, CaseKind, PauseId};
 use crate::respond::guard::{Cause, Hold};
-use crate::respond::journal::json;
+use crate::respond::journal::{json, touched};
 use crate::respond::release::{DISK_COPIES, INSTANCES_LEFT, Item, ReleasePlan, SECOND_PERSON};
 use crate::respond::saga;
 use crate::respond::tests::cloud::name;
 use crate::store::{
     AuditEntry, Case, CaseState, HeldGroup, ItemState, Json, LeaseKind, NewCase, NewNotification, Outcome,
-    Pause, ReleaseItem, StepState,
+    Pause, ReleaseItem,
 };
 
 /// What a host knew, beside what a release always asks for.
@@ -69,18 +69,14 @@ impl Sim {
         let Some(lease) = self.ask(taken).unwrap() else {
             return;
         };
-        let begun: Vec<String> = self
-            .ask(self.store.steps(&case.id))
-            .unwrap()
-            .into_iter()
-            .filter(|step| step.state != StepState::Pending && step.name != "announce" && step.name != "plan")
-            .map(|step| step.name)
-            .collect();
+        let steps = self.ask(self.store.steps(&case.id)).unwrap();
+        let begun = touched(&steps, &self.ask(self.store.journal_of(&case.id)).unwrap());
         let outcome = Outcome {
             reason: "dismissed by anna: a mistake".to_owned(),
             detail: Json::from(serde_json::json!({ "dismissed_by": "anna", "steps_begun": begun })),
         };
-        self.ask(self.store.dismiss_case(&lease, &outcome, now)).unwrap();
+        let dismissed = self.store.dismiss_case(&lease, &outcome, begun.is_empty(), now);
+        self.ask(dismissed).unwrap();
         self.ask(self.store.release(lease)).unwrap();
     }
 
