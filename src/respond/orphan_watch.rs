@@ -226,7 +226,6 @@ impl Respond {
         let (round, new_round, causes) = self.round_for(host, known.last.map(|last| last.round)).await?;
         let cause = format!("{}{by}, its case was lost: {because}", orphans::ADOPTED);
         let mut plan = Plan::make(&self.order(&id, &cause, host, now), &inventory, Vec::new())?;
-        plan.quarantined_before.retain(|other| other != host);
         if let Some(reason) = &reason {
             plan.disabled_reason.clone_from(reason);
         }

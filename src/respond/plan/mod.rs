@@ -62,7 +62,8 @@ pub struct Plan {
     pub disabled_reason: String,
     /// The aggregate that the host joins.
     pub quarantine_aggregate: String,
-    /// Who was in that aggregate before.
+    /// Which other hosts were in that aggregate before. The host itself leaves it at its release in any case: who put it
+    /// there before cannot be known, and an earlier quarantine may have.
     pub quarantined_before: Vec<HostName>,
     /// The aggregates that it was in; it stays in them, and a release compares.
     pub aggregates: Vec<AggregateBefore>,
@@ -188,6 +189,7 @@ impl Plan {
                 .iter()
                 .filter(|aggregate| aggregate.name == *quarantine)
                 .flat_map(|aggregate| aggregate.hosts.clone())
+                .filter(|other| other != host)
                 .collect(),
             aggregates: inventory
                 .aggregates

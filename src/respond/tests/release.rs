@@ -31,6 +31,26 @@ async fn case_44_a_host_is_given_back_in_order_after_a_fresh_verdict() {
     }
 }
 
+/// Who put it there is not known: perhaps an earlier quarantine, whose end was lost.
+#[tokio::test]
+async fn a_host_that_was_in_the_quarantine_aggregate_before_leaves_it_at_its_release() {
+    let mut bench = Bench::new(1, Recovery::Nova).await;
+    let fake = Fake::says(&bench, Verdict::Affirming);
+    let daemon = with(&bench, "a", &fake);
+    let before = vec!["cmp-1".to_owned(), "cmp-3".to_owned()];
+    bench.world.with(|state| {
+        let known = (7, None, before);
+        state.aggregates.insert("lazaret-quarantine".into(), known);
+    });
+    let quarantine = quarantined(&mut bench, &daemon).await;
+    settle_all(&bench, &quarantine).await;
+    let id = ask(&bench, &quarantine, false).await;
+    drive(&bench, &daemon, &id).await;
+    assert_eq!(bench.effects(), GIVEN_BACK);
+    let plan = journal::plan_of(&quarantine, &[]).unwrap();
+    assert_eq!(plan.quarantined_before, [name(3)]);
+}
+
 /// Ironic is a fake here: the lab has none.
 #[tokio::test]
 async fn case_21_ironic_is_told_before_the_power_goes_off_and_again_at_the_release() {

@@ -1,4 +1,4 @@
-//! Takes the host out of the quarantine aggregate, unless it was in there before.
+//! Takes the host out of the quarantine aggregate, whoever put it there.
 
 use crate::respond::journal::Entry;
 use crate::respond::steps::disable::unless_look;
@@ -8,11 +8,6 @@ use super::{Giving, Outcome, Trouble, attest};
 pub(super) async fn ensure(giving: &Giving<'_>) -> Result<Outcome, Trouble> {
     let (context, host) = (giving.context, &giving.context.case.host);
     let name = &giving.plan.quarantine_aggregate;
-    if giving.plan.quarantined_before.contains(host) {
-        return Ok(Outcome::Skipped(format!(
-            "{host} was in {name} before the quarantine, and stays there"
-        )));
-    }
     let Some(aggregate) = context
         .cloud
         .aggregate(name)
