@@ -27,6 +27,7 @@ pub(crate) const EVENTS: [&str; 22] = [
     "host-recovered",
     "case-opened",
     "case-held",
+    "case-waiting",
     "case-stuck",
     "case-closed",
     "tampering-suspected",

@@ -8,6 +8,7 @@ use crate::permit::{Act, Effect, Permits};
 
 use super::call::{Call, Service};
 use super::error::Error;
+use super::listed;
 use super::session::Cloud;
 
 const LIST_RIGHT: &str = "os_compute_api:os-aggregates:index";
@@ -24,8 +25,8 @@ pub struct Aggregate {
     pub name: String,
     /// Its availability zone; the quarantine aggregate must have none, or hosts of other zones cannot join.
     pub availability_zone: Option<String>,
-    /// Its hosts.
-    #[serde(default)]
+    /// Its hosts, but for those whose name cannot be a host's.
+    #[serde(default, deserialize_with = "listed::hosts")]
     pub hosts: Vec<HostName>,
 }
 

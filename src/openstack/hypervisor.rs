@@ -1,12 +1,14 @@
 //! What the hypervisors hold and have left, for the capacity floor.
 
 use serde::Deserialize;
+use serde_json::Value;
 use uuid::Uuid;
 
 use crate::ids::HostName;
 
 use super::call::{Call, Service};
 use super::error::Error;
+use super::listed;
 use super::session::Cloud;
 
 const RIGHT: &str = "os_compute_api:os-hypervisors:list-detail";
@@ -53,7 +55,7 @@ struct Owner {
 
 impl Cloud {
     /// Every hypervisor's capacity, all pages. Hosts of a cell that is down are missing: see
-    /// [`Cloud::compute_services`] for which those are.
+    /// [`Cloud::compute_services`] for which those are. So are rows that cannot be read.
     pub async fn hypervisors(&self) -> Result<Vec<Hypervisor>, Error> {
         let call = Call::get(
             Service::Compute,
@@ -61,8 +63,8 @@ impl Cloud {
             "read the hypervisors' capacity",
         )
         .right(RIGHT);
-        let rows: Vec<Row> = self.pages(call, "hypervisors").await?;
-        Ok(rows
+        let rows: Vec<Value> = self.pages(call, "hypervisors").await?;
+        Ok(listed::readable::<Row>("hypervisors", rows)
             .into_iter()
             .map(|row| Hypervisor {
                 host: row.service.host,

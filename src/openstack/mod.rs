@@ -14,6 +14,7 @@ mod call;
 mod connection;
 mod error;
 mod limiter;
+mod listed;
 mod request;
 mod session;
 mod version;

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use serde::Deserialize;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::clock::Timestamp;
 use crate::fence::HeartbeatSignal;
@@ -12,6 +12,7 @@ use crate::permit::{Act, Effect, Permits};
 
 use super::call::{Call, Service};
 use super::error::Error;
+use super::listed::Odd;
 use super::session::Cloud;
 use super::time;
 
@@ -42,18 +43,20 @@ pub struct ComputeService {
     pub heartbeat: Option<Timestamp>,
 }
 
-/// All compute services, and the hosts whose cell does not answer.
+/// All compute services, and the hosts that nothing can be said of.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ComputeServices {
     /// The services that nova knows about now.
     pub known: Vec<ComputeService>,
-    /// Hosts of a cell that is down: nothing can be said of them.
+    /// Hosts of a cell that is down, or whose row cannot be read: nothing can be said of them.
     pub not_known: Vec<HostName>,
+    /// Why rows were left out: their name cannot be a host's. A host says itself what it is called.
+    pub left_out: Vec<String>,
 }
 
 #[derive(Deserialize)]
 struct List {
-    services: Vec<Row>,
+    services: Vec<Value>,
 }
 
 #[derive(Deserialize)]
@@ -98,14 +101,30 @@ impl Row {
     }
 }
 
-fn sorted(rows: Vec<Row>) -> ComputeServices {
+/// Row by row: one that cannot be read hides no other, and is never taken for a host that is not there.
+fn sorted(rows: Vec<Value>) -> ComputeServices {
     let mut services = ComputeServices::default();
+    let mut odd = Odd::default();
     for row in rows {
-        match row.known() {
-            Ok(service) => services.known.push(service),
-            Err(host) => services.not_known.push(host),
+        let name = row.get("host").and_then(Value::as_str).unwrap_or_default();
+        let host: HostName = match name.parse() {
+            Ok(host) => host,
+            Err(error) => {
+                odd.leave_out(&error);
+                services.left_out.push(error.to_string());
+                continue;
+            }
+        };
+        match Row::deserialize(row).map(Row::known) {
+            Ok(Ok(service)) => services.known.push(service),
+            Ok(Err(host)) => services.not_known.push(host),
+            Err(error) => {
+                odd.leave_out(format_args!("{host}: {error}"));
+                services.not_known.push(host);
+            }
         }
     }
+    odd.say("compute services");
     services
 }
 
@@ -132,7 +151,16 @@ impl Cloud {
                 what: format!("the state of {host}"),
             });
         }
-        Ok(services.known.into_iter().find(|service| service.host == *host))
+        let found = services.known.into_iter().find(|service| service.host == *host);
+        match (found, services.left_out.into_iter().next()) {
+            // Whatever was left out may have been its row: "none" would be a guess.
+            (None, Some(why)) => Err(Error::Unreadable {
+                call: doing,
+                service: Service::Compute,
+                reason: why,
+            }),
+            (found, _) => Ok(found),
+        }
     }
 
     /// Keeps new instances off a host. Repeating it is harmless. nova asks the host itself before it answers,
@@ -215,7 +243,7 @@ impl Cloud {
         service: &ComputeService,
         doing: &str,
         reason: &str,
-        body: serde_json::Value,
+        body: Value,
     ) -> Result<ComputeService, Error> {
         let found = reason.chars().count();
         if found == 0 || found > DISABLED_REASON_MAX {
@@ -233,7 +261,7 @@ impl Cloud {
         act: Act<'_>,
         service: &ComputeService,
         doing: &str,
-        body: serde_json::Value,
+        body: Value,
     ) -> Result<ComputeService, Error> {
         let call = Call::put(Service::Compute, &format!("/os-services/{}", service.id), doing)
             .body(body)
@@ -289,5 +317,30 @@ mod tests {
         };
         assert!(!known.enabled && known.forced_down && !known.up);
         assert_eq!(known.heartbeat, Some("2026-11-21T06:53:47Z".parse().unwrap()));
+    }
+
+    /// Root on a host says what its nova-compute is called.
+    #[test]
+    fn a_row_that_cannot_be_read_hides_no_other() {
+        let mut rows = serde_json::from_str::<List>(LIST).unwrap().services;
+        for odd in [
+            json!({"host": "cmp 1", "status": "enabled"}),
+            json!({"host": "cmp:1\u{1b}[2J", "status": "enabled"}),
+            json!({"status": "enabled"}),
+            json!(7),
+            json!({"host": "cmp-7", "id": "no UUID", "status": "enabled", "state": "up", "forced_down": false}),
+        ] {
+            rows.insert(0, odd);
+        }
+        let services = sorted(rows);
+        assert_eq!(services.known.len(), 1, "{services:?}");
+        let not_known = ["cmp-7", "cmp-9"].map(|name| name.parse().unwrap());
+        assert_eq!(services.not_known, not_known, "not absent");
+        assert_eq!(services.left_out.len(), 4);
+        let words = services.left_out.join("\n");
+        assert!(
+            words.contains("\"cmp 1\"") && !words.contains('\u{1b}'),
+            "{words}"
+        );
     }
 }

@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::ids::{CaseId, CaseKind};
 use crate::openstack::Cloud;
-use crate::store::{Case, CaseState, Lease, StepState, StoreError};
+use crate::store::{Case, CaseState, JournalEntry, Lease, StepState, StoreError};
 
 use super::Respond;
 use super::journal::Entry;
@@ -25,6 +25,9 @@ const LONG_PAUSE: Duration = Duration::from_secs(60);
 
 /// How often a case of a paused host looks whether it may go on.
 const PAUSED_LOOK: Duration = Duration::from_secs(10);
+
+/// A quarantine that could not be planned for so long is told to people.
+const TOLD_AFTER: Duration = Duration::from_secs(5 * 60);
 
 impl Respond {
     /// Step after step, until the case rests, ends, or `stop`.
@@ -137,6 +140,9 @@ impl Respond {
             }
             Settled::Rest(pause, why) => {
                 tracing::warn!(case = %id, %host, step = name, attempt, "{why}");
+                if step == Step::Plan {
+                    self.tell_of_waiting(case, &journal, &why).await?;
+                }
                 self.failed(lease, step, &why).await?;
                 let now = self.clock.now();
                 store.postpone(lease, now.plus(pause), now).await?;
@@ -153,6 +159,29 @@ impl Respond {
                 Ok(None)
             }
         }
+    }
+
+    /// Planning has no last attempt. People are told once of a quarantine that waits for it, or else nobody would know
+    /// of a condemned host that runs on.
+    async fn tell_of_waiting(
+        &self,
+        case: &Case,
+        journal: &[JournalEntry],
+        why: &str,
+    ) -> Result<(), StoreError> {
+        let now = self.clock.now();
+        let begun = journal.iter().find(|entry| entry.step == Step::Plan.as_str());
+        let waited = begun.is_some_and(|entry| now.since(entry.at) >= TOLD_AFTER);
+        if case.kind != CaseKind::Quarantine || !waited {
+            return Ok(());
+        }
+        let summary = format!(
+            "{} is condemned and not touched yet; its quarantine could not be planned for {} minutes: {why}",
+            case.host,
+            TOLD_AFTER.as_secs() / 60,
+        );
+        let event = Event::case(Kind::CaseWaiting, &case.id, &case.host, summary, now);
+        self.store.enqueue(&event.queued(), now).await.map(drop)
     }
 
     async fn failed(&self, lease: &Lease, step: Step, why: &str) -> Result<(), StoreError> {

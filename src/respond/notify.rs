@@ -56,6 +56,8 @@ pub enum Kind {
     CaseOpened,
     /// A case waits for a person.
     CaseHeld,
+    /// A case cannot be planned, for so long that a person should look; it goes on by itself.
+    CaseWaiting,
     /// A case cannot go on without a person.
     CaseStuck,
     /// A case is over.
@@ -100,6 +102,7 @@ impl Kind {
             Self::HostRecovered => "host-recovered",
             Self::CaseOpened => "case-opened",
             Self::CaseHeld => "case-held",
+            Self::CaseWaiting => "case-waiting",
             Self::CaseStuck => "case-stuck",
             Self::CaseClosed => "case-closed",
             Self::TamperingSuspected => "tampering-suspected",
@@ -132,6 +135,7 @@ impl Kind {
             | Self::HostRecovered
             | Self::CaseOpened
             | Self::CaseHeld
+            | Self::CaseWaiting
             | Self::CaseStuck
             | Self::CaseClosed
             | Self::HostFenced
@@ -164,6 +168,7 @@ impl Kind {
             | Self::DatabasePutBack
             | Self::CaseOpened
             | Self::CaseHeld
+            | Self::CaseWaiting
             | Self::CaseStuck
             | Self::TamperingSuspected
             | Self::StrayHost
@@ -292,6 +297,13 @@ impl Event {
                 format!("read `lazaret report {case}`, and rotate the credentials it names"),
             ),
             Kind::CaseHeld => (false, guard::remedy(case)),
+            Kind::CaseWaiting => (
+                true,
+                format!(
+                    "remove the cause: the case goes on by itself then. Until then keep new instances off {host} by hand; \
+                     follow it with {show}"
+                ),
+            ),
             Kind::CaseStuck => (
                 false,
                 format!(

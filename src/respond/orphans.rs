@@ -229,6 +229,7 @@ mod tests {
         let services = ComputeServices {
             known: vec![service(1, true, None, false)],
             not_known: vec![host(2)],
+            left_out: vec![],
         };
         assert_eq!(marks(&services, Some(&aggregate(&[2]))), BTreeMap::new());
         // One without any service is nobody's, for certain.
@@ -241,6 +242,7 @@ mod tests {
         let services = ComputeServices {
             known: vec![service(1, true, Some("lazaret case q-20261121-7f3a2c: x"), false)],
             not_known: vec![],
+            left_out: vec![],
         };
         assert_eq!(marks(&services, None), BTreeMap::new());
     }
@@ -253,6 +255,7 @@ mod tests {
                 service(2, false, Some("Masakari detected host cmp-2 failed."), true),
             ],
             not_known: vec![],
+            left_out: vec![],
         };
         let found = |held_down| {
             let marks = marks(&services, Some(&aggregate(&[1, 2])));
@@ -273,6 +276,7 @@ mod tests {
                 service(2, false, Some(reason), true),
             ],
             not_known: vec![],
+            left_out: vec![],
         };
         for with_case in [vec![], vec![1], vec![1, 2]] {
             let known: BTreeSet<HostName> = with_case.iter().map(|n| host(*n)).collect();

@@ -132,6 +132,14 @@ async fn nova(config: &Config, cloud: &Cloud, hosts: &[Host], report: &mut Repor
                 "nova's services",
                 format!("{} compute services can be listed", services.known.len()),
             ));
+            if !services.left_out.is_empty() {
+                report.say(Check::warn(
+                    "nova's services",
+                    format!("left out: {}", services.left_out.join("; ")),
+                    "see which machine registered under such a name (`host` in its nova.conf) and why; nothing is done about it \
+                     here",
+                ));
+            }
             let missing: Vec<_> = services
                 .known
                 .iter()

@@ -71,3 +71,38 @@ async fn a_listing_that_ignores_its_filter_is_not_believed() {
         "{error}"
     );
 }
+
+#[tokio::test]
+async fn a_host_with_an_odd_name_hides_no_other_host() {
+    let (_server, cloud) = cloud_that(|request| match request.path.as_str() {
+        path if path.contains("os-services") && path.contains("host=cmp-1") => {
+            answer(200, service_row("cmp-1").replace("[{", r#"[{"host": "cmp 1", "status": "enabled"}, {"#))
+        }
+        path if path.contains("os-services") => answer(200, service_row("cmp 1")),
+        path if path.contains("os-aggregates") => answer(
+            200,
+            r#"{"aggregates": [{"id": 7, "name": "a", "availability_zone": null, "hosts": ["cmp 1", "cmp-1"]}]}"#,
+        ),
+        _ => {
+            let row = |host: &str, used: &str| {
+                format!(
+                    r#"{{"id": "eb16b4e6-9661-4c7f-a847-b00f79322cbd", "hypervisor_hostname": "h", "state": "up",
+                    "status": "enabled", "service": {{"host": "{host}"}}, "vcpus": 8, "vcpus_used": {used}}}"#
+                )
+            };
+            let rows = [row("cmp:1", "0"), row("cmp-2", "-1"), row("cmp-1", "3")].join(",");
+            answer(200, format!(r#"{{"hypervisors": [{rows}]}}"#))
+        }
+    })
+    .await;
+    let [aggregate] = cloud.aggregates().await.unwrap().try_into().unwrap();
+    assert_eq!(aggregate.hosts, [host("cmp-1")]);
+    let [hypervisor] = cloud.hypervisors().await.unwrap().try_into().unwrap();
+    assert_eq!((hypervisor.host, hypervisor.vcpus), (host("cmp-1"), (3, 8)));
+    // Its own row is there.
+    let service = cloud.compute_service(&host("cmp-1")).await.unwrap().unwrap();
+    assert_eq!(service.host, host("cmp-1"));
+    // Something else is in its place: that is no word that it is gone.
+    let error = cloud.compute_service(&host("cmp-2")).await.unwrap_err();
+    assert!(error.to_string().contains("\"cmp 1\""), "{error}");
+}

@@ -118,6 +118,7 @@ fn inventory(known: Vec<ComputeService>, aggregates: Vec<Aggregate>) -> Inventor
         services: ComputeServices {
             known,
             not_known: vec![],
+            left_out: vec![],
         },
         aggregates,
         instances: vec![],

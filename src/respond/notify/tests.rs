@@ -11,6 +11,7 @@ const ALL: [Kind; 22] = [
     Kind::HostRecovered,
     Kind::CaseOpened,
     Kind::CaseHeld,
+    Kind::CaseWaiting,
     Kind::CaseStuck,
     Kind::CaseClosed,
     Kind::TamperingSuspected,

@@ -87,6 +87,7 @@ fn inventory(instances: Vec<Server>, masakari: Masakari) -> Inventory {
         services: ComputeServices {
             known: (1..=3).map(service).collect(),
             not_known: vec![],
+            left_out: vec![],
         },
         aggregates: vec![],
         instances,

@@ -110,3 +110,72 @@ async fn a_quarantine_aggregate_with_a_zone_is_named_as_the_cause() {
     );
     assert_eq!(bench.effects(), ["disable cmp-1"]);
 }
+
+/// Root on any host says what its nova-compute is called.
+#[tokio::test]
+async fn a_host_with_an_odd_name_stops_nothing_that_is_done_about_another() {
+    let mut bench = Bench::new(3, Recovery::Nova).await;
+    bench.world.with(|state| {
+        state.services.insert("cmp 4".into(), (true, None, false));
+        let hosts = vec!["cmp:5".to_owned()];
+        state.aggregates.insert("racks".into(), (8, None, hosts));
+    });
+    let daemon = bench.daemon("a");
+    bench.condemn(&daemon, &name(1), "aa").await;
+    let case = bench.settle(daemon).await;
+    assert!(matches!(case.state, CaseState::Closed { .. }), "{case:?}");
+    assert_eq!(bench.effects(), BY_NOVA);
+}
+
+/// Of a condemned host that runs on people hear, and once.
+#[tokio::test]
+async fn a_quarantine_that_cannot_be_planned_for_long_is_told_once() {
+    let mut bench = Bench::new(1, Recovery::Nova).await;
+    let unreadable = How::Status(200, "<html>a proxy</html>");
+    bench
+        .world
+        .with(|state| state.faults = vec![("GET /v2.1/servers/detail", 99, unreadable)]);
+    bench.condemn(&bench.daemon("a"), &name(1), "aa").await;
+    for (waited, told) in [(0, 0), (290, 0), (20, 1), (3600, 1)] {
+        bench.clock.advance(Duration::from_secs(waited));
+        attempt(&bench).await;
+        let kinds = bench.kinds().await;
+        let told_of = kinds.iter().filter(|kind| *kind == "case-waiting").count();
+        assert_eq!(told_of, told, "after {waited} s more: {kinds:?}");
+    }
+    let told = bench.store.notifications(99).await.unwrap();
+    let (event, _) = told.iter().find(|(told, _)| told.kind == "case-waiting").unwrap();
+    let event: notify::Event = event.payload.read().unwrap();
+    for word in ["cmp-1", "not touched yet", "5 minutes", "a proxy"] {
+        assert!(event.summary.contains(word), "{}", event.summary);
+    }
+    // The cause is gone, and nobody has to say so.
+    bench.world.with(|state| state.faults.clear());
+    let case = bench.settle(bench.daemon("b")).await;
+    assert!(matches!(case.state, CaseState::Closed { .. }), "{case:?}");
+}
+
+/// One attempt at the case's step, by a daemon that is killed while it rests.
+async fn attempt(bench: &Bench) {
+    let (daemon, cloud) = (bench.daemon("a"), bench.world.cloud());
+    let (case, stop) = (bench.case().await, CancellationToken::new());
+    let kind = LeaseKind::Case(case.id.clone());
+    let lease = bench
+        .store
+        .lease(kind, "a", bench.clock.now(), Duration::from_secs(60))
+        .await
+        .unwrap()
+        .unwrap();
+    let begun = bench.store.journal_of(&case.id).await.unwrap().len();
+    let failed = async {
+        // A `before` and an `error`: what is told is told before that.
+        while bench.store.journal_of(&case.id).await.unwrap().len() < begun + 2 {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::select! {
+        ended = daemon.carry_on(&cloud, &case.id, &lease, &stop) => panic!("{ended:?}"),
+        () = failed => {}
+    }
+    bench.store.release(lease).await.unwrap();
+}
