@@ -20,7 +20,7 @@ pub enum Severity {
 }
 
 /// The kinds of events that a webhook can ask for. A test compares them with those that there are.
-pub(crate) const EVENTS: [&str; 22] = [
+pub(crate) const EVENTS: [&str; 23] = [
     "host-condemned",
     "host-indeterminate",
     "host-warning",

@@ -4,7 +4,7 @@ use super::*;
 
 const DOCUMENT: &str = include_str!("../../../docs/notifications.md");
 
-const ALL: [Kind; 22] = [
+const ALL: [Kind; 23] = [
     Kind::HostCondemned,
     Kind::HostIndeterminate,
     Kind::HostWarning,

@@ -95,7 +95,7 @@ pub(super) struct Book {
     cases: BTreeMap<CaseId, (u64, bool)>,
     /// Cases that had power switched off, unapproved: when they were opened, by the daemon's clock and in truth.
     fenced: BTreeMap<CaseId, (Timestamp, u64)>,
-    /// A process began with a wrong clock: what was before its beginning it cannot date.
+    /// A process began after a clock had been set: what was before its beginning it cannot date.
     pub(super) misled: bool,
 }
 
