@@ -46,7 +46,8 @@ pub(super) fn refusal(
             retry_after: retry_after(headers),
             maybe_done: false,
         },
-        500..=599 => Error::Unavailable {
+        // A proxy that waited in vain for a part of the request, or of its answer.
+        408 | 500..=599 => Error::Unavailable {
             answer,
             attempts,
             retry_after: retry_after(headers),

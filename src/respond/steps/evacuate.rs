@@ -6,14 +6,37 @@ use crate::respond::plan::{Plan, Recovery, Way};
 use crate::respond::saga::Step;
 
 use super::masakari::{self, Handled};
+use super::nova;
 use super::watch::{self, View};
 use super::{Context, Outcome, Trouble};
 
 pub(super) async fn ensure(context: &Context<'_>, plan: &Plan) -> Result<Outcome, Trouble> {
     let fenced = super::fence::proof(context).await?;
+    if let Some(ended) = force_down_again(context, plan).await? {
+        return Ok(ended);
+    }
     match &plan.recovery {
         Recovery::Masakari { .. } => by_masakari(context, plan, &fenced).await,
         Recovery::Nova { pause_masakari, .. } => by_nova(context, plan, &fenced, *pause_masakari).await,
+    }
+}
+
+/// Another tool may have taken `forced_down` back since the step before; nova would refuse every instance then.
+async fn force_down_again(context: &Context<'_>, plan: &Plan) -> Result<Option<Outcome>, Trouble> {
+    let refused = |entry: &Entry| entry.says.contains(nova::NOT_FORCED_DOWN);
+    if !context.remarks(Step::Evacuate).any(|entry| refused(&entry)) || context.service().await?.forced_down {
+        return Ok(None);
+    }
+    match super::force_down::ensure(context, plan).await? {
+        Outcome::Done(_) => {
+            let words = format!(
+                "another tool had nova no longer take {} for down; put back",
+                context.case.host
+            );
+            context.note(Step::Evacuate, &Entry::says(words)).await?;
+            Ok(None)
+        }
+        ended => Ok(Some(ended)),
     }
 }
 

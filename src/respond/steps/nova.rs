@@ -8,7 +8,7 @@ use tokio::time::Instant;
 use crate::config::OnArrival;
 use crate::fence::Fenced;
 use crate::ids::InstanceId;
-use crate::openstack::{Arrival, Error, Evacuation, Next};
+use crate::openstack::{Answer, Arrival, Error, Evacuation, Next};
 use crate::permit::Effect;
 use crate::respond::journal::{Entry, in_doubt};
 use crate::respond::plan::Plan;
@@ -41,6 +41,15 @@ const PACES_AFTER_REFUSAL: u32 = 1;
 
 /// One that waits for another member of its server group, of another case, is asked about again after this many.
 const PACES_BEFORE_A_TURN: u32 = 2;
+
+/// The status by which nova says that an instance cannot be evacuated as it is, or that its host is up. Others are a proxy's.
+const NOT_POSSIBLE: u16 = 400;
+
+/// In the words by which a step ends that has to force the host down first the next time.
+pub(super) const NOT_FORCED_DOWN: &str = "is no longer forced down";
+
+/// nova's words for a host that is up (`ComputeServiceInUse`).
+const IN_USE: &str = "still in use";
 
 /// Evacuates every instance that is planned to be and still here. What it knows of earlier attempts it reads
 /// from nova and from the journal, so it can be cut off anywhere.
@@ -333,8 +342,13 @@ async fn ask(
                 ),
             ),
             // Such as a virtual TPM that the image asks for, or a share: this instance cannot, the others can.
-            Err(Error::Refused(answer)) => (HELD, format!("{answer}")),
-            Err(error) if error.next() == Next::Stop && !matches!(error, Error::NotOnFencedHost { .. }) => {
+            Err(Error::Refused(answer)) if is_about_the_instance(context, &answer).await? => {
+                (HELD, format!("{answer}"))
+            }
+            Err(error)
+                if error.next() == Next::Stop
+                    && !matches!(error, Error::NotOnFencedHost { .. } | Error::Refused(_)) =>
+            {
                 return Err(error.into());
             }
             // It wants to be left alone, and was not reached: no refusal of this instance.
@@ -357,6 +371,21 @@ async fn ask(
         say(context, recorded, id, state, detail).await?;
     }
     Ok(())
+}
+
+/// Whether a refusal is about this instance, which is left to a person then: it holds for as long as the case does. A
+/// host that nova takes for up is refused for every instance; the step ends then, and forces it down first the next time.
+async fn is_about_the_instance(context: &Context<'_>, answer: &Answer) -> Result<bool, Trouble> {
+    if answer.status != NOT_POSSIBLE {
+        return Ok(false);
+    }
+    let service = context.service().await?;
+    if service.up || !service.forced_down {
+        let why = format!("{} {NOT_FORCED_DOWN}, and nova refuses: {answer}", service.host);
+        return Err(Trouble::Ended(Box::new(Outcome::Again { after: None, why })));
+    }
+    // What nova reads may lag behind what it shows.
+    Ok(!answer.message.contains(IN_USE))
 }
 
 /// Whether the request may still reach nova, or has.
@@ -449,7 +478,7 @@ mod tests {
 
     use super::*;
     use crate::config::{LocalDisk, ResponseMode};
-    use crate::openstack::scripted::{Answer, answer};
+    use crate::openstack::scripted::{self, answer};
     use crate::respond::bench::{World, cloud_that, host};
     use crate::respond::plan::{PlannedInstance, Rules};
     use crate::store::LeaseKind;
@@ -496,8 +525,14 @@ mod tests {
 
     #[tokio::test]
     async fn an_evacuation_whose_answer_was_lost_is_not_asked_for_again_at_once() {
-        let (server, cloud) = cloud_that(|request| match request.method.as_str() {
-            "POST" => Answer::Close,
+        for answer in [|| scripted::Answer::Close, || answer(408, "")] {
+            is_not_asked_for_again_at_once(answer).await;
+        }
+    }
+
+    async fn is_not_asked_for_again_at_once(lost: fn() -> scripted::Answer) {
+        let (server, cloud) = cloud_that(move |request| match request.method.as_str() {
+            "POST" => lost(),
             _ if request.path.contains("/os-migrations") => answer(200, r#"{"migrations": []}"#),
             _ if request.path.contains("/servers/") => answer(200, SERVER),
             _ if request.path.contains("/os-server-groups") => answer(200, r#"{"server_groups": []}"#),

@@ -179,3 +179,58 @@ async fn attempt(bench: &Bench) {
     }
     bench.store.release(lease).await.unwrap();
 }
+
+/// The instance that was refused rests, and the others go before it.
+#[tokio::test]
+async fn what_is_no_refusal_of_an_instance_is_tried_again() {
+    let in_use = r#"{"badRequest": {"message": "Compute service of cmp-1 is still in use."}}"#;
+    for how in [How::Status(413, "{}"), How::Status(400, in_use)] {
+        let mut bench = Bench::new(3, Recovery::Nova).await;
+        let daemon = bench.daemon("a");
+        bench.condemn(&daemon, &name(1), "aa").await;
+        let fault = ("POST /v2.1/servers", 1, how);
+        bench.world.with(|state| state.faults = vec![fault]);
+        let case = bench.settle(daemon).await;
+        assert!(
+            matches!(case.state, CaseState::Closed { .. }),
+            "{how:?}: {case:?}"
+        );
+        let mut effects = bench.effects();
+        effects.sort();
+        let mut wanted = BY_NOVA.to_vec();
+        wanted.sort_unstable();
+        assert_eq!(effects, wanted, "{how:?}");
+        for (state, _) in bench.states().await {
+            assert_eq!(state, "moved", "{how:?}");
+        }
+    }
+}
+
+/// nova refuses every evacuation from a host that it takes for up: that is said of no instance.
+#[tokio::test]
+async fn case_22_23_a_forced_down_that_is_taken_back_is_put_back_and_leaves_no_instance_behind() {
+    let mut bench = Bench::new(3, Recovery::Nova).await;
+    bench.world.with(|state| state.raised_by_another = 1);
+    let daemon = bench.daemon("a");
+    bench.condemn(&daemon, &name(1), "aa").await;
+    let case = bench.settle(daemon).await;
+    assert!(matches!(case.state, CaseState::Closed { .. }), "{case:?}");
+    let mut effects: Vec<&str> = BY_NOVA.to_vec();
+    effects.insert(5, "force-down cmp-1");
+    assert_eq!(bench.effects(), effects);
+    for (state, destination) in bench.states().await {
+        assert_eq!((state.as_str(), destination.is_some()), ("moved", true));
+    }
+    // Somebody who does not stop: a person, who is told.
+    let mut bench = Bench::new(2, Recovery::Nova).await;
+    bench.world.with(|state| state.raised_by_another = 99);
+    let daemon = bench.daemon("a");
+    bench.condemn(&daemon, &name(1), "aa").await;
+    let case = bench.settle(daemon).await;
+    assert!(
+        matches!(&case.state, CaseState::Stuck { reason } if reason.contains("no longer forced down")),
+        "{case:?}"
+    );
+    assert!(bench.states().await.iter().all(|(state, _)| state == "waiting"));
+    assert!(bench.kinds().await.contains(&"case-stuck".to_owned()));
+}

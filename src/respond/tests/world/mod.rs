@@ -76,6 +76,8 @@ pub(super) struct State {
     pub(super) masakari_ends: Vec<&'static str>,
     /// What Masakari says that it did with each instance; nothing below 1.3.
     pub(super) vm_moves: Option<Value>,
+    /// So often another tool takes `forced_down` back, just before a request to evacuate.
+    pub(super) raised_by_another: u32,
     /// Masakari drags this host into the quarantine.
     pub(super) spare: Option<String>,
     pub(super) faults: Vec<(&'static str, usize, How)>,

@@ -102,6 +102,10 @@ impl State {
     }
 
     pub(super) fn evacuate(&mut self, server: &str) -> Answer {
+        if self.raised_by_another > 0 {
+            self.raised_by_another -= 1;
+            self.services.get_mut("cmp-1").unwrap().2 = false;
+        }
         let forced_down = self.services["cmp-1"].2;
         let masakari = self
             .notifications
