@@ -34,7 +34,11 @@ impl Secret {
     /// Somebody else's words without this secret, also where they were cut in the middle of it.
     pub fn hidden_in(&self, words: &str) -> String {
         let secret = self.expose();
-        let mut clean = words.replace(secret, "(hidden)");
+        // Also as it stands in quotes of Rust's libraries.
+        let escaped = Zeroizing::new(secret.escape_debug().to_string());
+        let mut clean = words
+            .replace(secret, "(hidden)")
+            .replace(escaped.as_str(), "(hidden)");
         let begun = secret
             .char_indices()
             .map(|(at, _)| at)

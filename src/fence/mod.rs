@@ -18,7 +18,7 @@ mod trust;
 
 pub use fenced::{AgentSignal, Fenced, HeartbeatSignal, PowerSignal};
 pub use methods::{AllFailed, Attempt, Method, Methods, NotOn, PoweredOff};
-pub use power::{Error, Power};
+pub use power::{Error, Power, UNKNOWN_WORD};
 pub use trust::Trust;
 pub use watch::{AgentPort, NotFenced, Seen, Watch};
 

@@ -6,6 +6,13 @@ use std::time::Duration;
 use crate::config::secret::{Secret, SecretError};
 use crate::permit::Denied;
 
+/// What a BMC's word becomes that is none of the standard's: it may hold our password, and goes into journal and
+/// notifications.
+pub const UNKNOWN_WORD: &str = "an unknown word";
+
+/// What a BMC's words become where they cannot be searched for our password.
+const LEFT_OUT: &str = "(its words are left out: they may hold our password)";
+
 /// The power state of a host, as one method reports it now.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Power {
@@ -13,7 +20,7 @@ pub enum Power {
     On,
     /// Exactly off.
     Off,
-    /// Neither: `PoweringOff`, `PoweringOn`, `Paused`, or a word that we do not know. Never taken for off.
+    /// Neither: `PoweringOff`, `PoweringOn`, `Paused`, or [`UNKNOWN_WORD`]. Never taken for off.
     Other(String),
 }
 
@@ -180,7 +187,11 @@ impl Error {
     pub(super) fn quotes(&self) -> bool {
         matches!(
             self,
-            Self::Refused { .. } | Self::Unreadable { .. } | Self::NotOffered { .. } | Self::StaysOn { .. }
+            Self::Refused { .. }
+                | Self::Unreadable { .. }
+                | Self::NotOffered { .. }
+                | Self::OtherMachine { .. }
+                | Self::Unreachable { .. }
         )
     }
 
@@ -190,13 +201,34 @@ impl Error {
             Self::Refused { message, .. } => message,
             Self::Unreadable { reason, .. } => reason,
             Self::NotOffered { offered, .. } => offered,
-            Self::StaysOn {
-                last: Power::Other(word),
-                ..
-            } => word,
+            // The names in a certificate are the other side's as well.
+            Self::Unreachable { reason, .. } => reason,
+            Self::OtherMachine { found, .. } => {
+                // Written in another way it is the same UUID.
+                if uuid::Uuid::parse_str(secret.expose()).is_ok_and(|secret| secret.to_string() == *found) {
+                    *found = "(hidden)".to_owned();
+                }
+                return self;
+            }
             _ => return self,
         };
         *words = secret.hidden_in(words);
+        self
+    }
+
+    /// The same without the other side's words, for where it is not known what has to be taken out of them.
+    pub(super) fn wordless(mut self) -> Self {
+        match &mut self {
+            Self::Refused { message: words, .. }
+            | Self::Unreadable { reason: words, .. }
+            | Self::NotOffered { offered: words, .. }
+            | Self::OtherMachine { found: words, .. } => LEFT_OUT.clone_into(words),
+            // Whether it was a certificate counts, and is said without its names.
+            Self::Unreachable { reason, .. } if reason.contains("certificate") => {
+                *reason = format!("its certificate is not believed {LEFT_OUT}");
+            }
+            _ => {}
+        }
         self
     }
 

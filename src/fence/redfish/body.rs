@@ -3,12 +3,15 @@
 use serde::Deserialize;
 use serde_json::Value;
 
-use crate::fence::power::Power;
+use crate::fence::power::{Power, UNKNOWN_WORD};
 
 /// A BMC's words are cut after this many characters.
 const MESSAGE_MAX: usize = 300;
 
-/// The longest power restore policy: the schema's are `AlwaysOn`, `AlwaysOff` and `LastState`.
+/// The power restore policies of the schema (ComputerSystem, PowerRestorePolicyTypes).
+const POLICIES: [&str; 3] = ["AlwaysOn", "AlwaysOff", "LastState"];
+
+/// What is longer is no word of a schema.
 const POLICY_MAX: usize = 40;
 
 #[derive(Deserialize)]
@@ -73,17 +76,26 @@ impl System {
         match self.power.as_deref() {
             Some("On") => Power::On,
             Some("Off") => Power::Off,
-            Some(other) => Power::Other(other.chars().take(40).collect()),
+            Some(other) => {
+                let word = Power::Other(other.to_owned());
+                if word.is_known() {
+                    word
+                } else {
+                    Power::Other(UNKNOWN_WORD.to_owned())
+                }
+            }
             None => Power::Other("unreported".to_owned()),
         }
     }
 
-    /// What it does when mains power returns; `None` where it does not say, or not in a word that could be given back.
+    /// What it does when mains power returns; `None` where it does not say, or not in a word. A word that is not the
+    /// schema's is not told: see [`UNKNOWN_WORD`].
     pub(super) fn restore_policy(&self) -> Option<&str> {
         let word = self.restore.as_str()?;
         let plain =
             !word.is_empty() && word.len() <= POLICY_MAX && word.chars().all(|c| c.is_ascii_alphanumeric());
-        plain.then_some(word)
+        let known = POLICIES.into_iter().find(|policy| *policy == word);
+        plain.then_some(known.unwrap_or(UNKNOWN_WORD))
     }
 
     /// The policies that it offers; `None` where it lists nothing.

@@ -30,7 +30,7 @@ impl Redfish {
         }
         match self.secrets.read(&self.target.password).await {
             Ok(secret) => error.hiding(&secret),
-            Err(_) => error,
+            Err(_) => error.wordless(),
         }
     }
 

@@ -1,5 +1,7 @@
 //! What BMCs answer that the lab's does not: sessions, refusals when off, tasks, other machines.
 
+mod words;
+
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};

@@ -10,7 +10,7 @@ use std::time::Duration;
 use serde_json::json;
 use tokio::time::{Instant, timeout_at};
 
-use crate::fence::Method;
+use crate::fence::{Method, UNKNOWN_WORD};
 use crate::respond::journal::Entry;
 use crate::respond::saga::Step;
 use crate::store::JournalEntry;
@@ -167,6 +167,13 @@ async fn keep(
     };
     if now != ALWAYS_OFF {
         if !before(context.journal).contains_key(name) {
+            if now == UNKNOWN_WORD {
+                let words = format!(
+                    "the power restore policy of {name} is none of the standard's, and could not be given back: it is left as \
+                     it is; set it by hand"
+                );
+                return failed(context, words).await.map(Some);
+            }
             let words =
                 format!("the power restore policy of {name} is {now}, and will be set to {ALWAYS_OFF}");
             let seen = json!({ "method": name, "restore_policy_was": now });

@@ -163,6 +163,24 @@ async fn a_bmc_that_has_no_policy_or_refuses_is_told_of_and_no_obstacle() {
     }
 }
 
+/// What cannot be given back is not changed.
+#[tokio::test]
+async fn a_policy_in_an_unknown_word_is_left_as_it_is_and_told() {
+    let mut bench = Bench::new(1, Recovery::Nova).await;
+    bench
+        .world
+        .with(|state| state.restore_policy = Some("hunter2".into()));
+    let fake = Fake::says(&bench, Verdict::Affirming);
+    let daemon = with(&bench, "a", &fake);
+    let quarantine = quarantined(&mut bench, &daemon).await;
+    let said = says(&bench, &quarantine).await;
+    assert!(
+        said.contains("none of the standard's") && !said.contains("hunter2"),
+        "{said}"
+    );
+    assert_eq!(policy(&bench).as_deref(), Some("hunter2"));
+}
+
 /// Instances wait for this: a BMC that just failed is not waited for once more.
 #[tokio::test]
 async fn a_bmc_that_just_failed_is_not_asked_and_the_other_keeps_the_host_off() {

@@ -173,6 +173,21 @@ async fn a_policy_that_is_none_or_no_word_is_not_touched_and_hides_nothing() {
     }
 }
 
+/// It may be our password, and would go into the journal.
+#[tokio::test]
+async fn a_word_that_is_not_the_schemas_is_not_told() {
+    let (_server, redfish, _) = start(Bmc {
+        policy: Some(r#""hunter2""#.to_owned()),
+        forgets: true,
+        ..Bmc::default()
+    })
+    .await;
+    let shown = redfish.restore_policy().await.unwrap();
+    assert_eq!(shown.as_deref(), Some("an unknown word"));
+    let set = redfish.set_restore_policy("AlwaysOff", &Freely).await.unwrap();
+    assert_eq!(set.as_deref(), Some("an unknown word"));
+}
+
 #[tokio::test]
 async fn what_is_not_offered_is_not_asked_for() {
     let (server, redfish, _) = start(Bmc {
