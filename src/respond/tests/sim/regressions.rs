@@ -292,3 +292,16 @@ fn what_a_daemon_sent_before_it_stood_still_is_its_own() {
     };
     holds(&List { shape, ..list });
 }
+
+/// Dismissed before anything was done to it, a host is in no quarantine, and nothing of it has to be proven.
+#[test]
+fn a_host_that_nothing_was_done_to_is_let_go_by_its_dismissal() {
+    let mut ops: Vec<Op> = (0..4).map(|host| Op::Root(host, 0)).collect();
+    ops.extend([Op::Rounds(0), Op::ApproveGroup(0), Op::Tick(90), Op::Dismiss(2)]);
+    let list = list(4, vec![0], ops);
+    let shape = Shape {
+        group: vec![0, 1, 2],
+        ..list.shape.clone()
+    };
+    holds(&List { shape, ..list });
+}

@@ -4,13 +4,13 @@ use std::time::Duration;
 
 use lazaret_attest::verdict::Verdict;
 
-use super::Broken;
 use super::acts::Act;
+use super::{Broken, dismissed};
 use crate::ids::{CaseId, HostName};
 use crate::respond::release::SECOND_PERSON;
 use crate::respond::tests::cloud::name;
 use crate::respond::tests::sim::world::Sim;
-use crate::store::{Case, CaseState};
+use crate::store::{Case, CaseState, Phase};
 
 /// So long may a request be on its way, with all its repetitions, after the verdict was looked at.
 const ON_ITS_WAY_MS: u64 = 120_000;
@@ -136,7 +136,12 @@ fn is_back(sim: &Sim, host: &HostName, quarantine: &CaseId) -> Result<(), Broken
         .reason
         .as_deref()
         .is_some_and(|reason| reason.contains(quarantine.as_str()));
-    let proven = sim.book.attested.get(&number).is_some_and(|proof| proof.clean);
+    // Of a host that nothing was done to, nothing has to be proven.
+    let case = sim.ask(sim.store.case(quarantine)).unwrap();
+    let journal = sim.ask(sim.store.journal_of(quarantine)).unwrap();
+    let untouched = case.is_some_and(|case| dismissed(&case))
+        && !journal.iter().any(|entry| entry.phase == Phase::Intent);
+    let proven = untouched || sim.book.attested.get(&number).is_some_and(|proof| proof.clean);
     if proven && !it.forced_down && !quarantined && (it.enabled || !ours) {
         return Ok(());
     }
