@@ -3,23 +3,23 @@
 //! It knows nothing of what people decided since. A host that was released would be quarantined again, switched off with
 //! the instances that it has by now; so nothing follows from anything before a person has looked. What is compared is the
 //! head of the audit trail, in which every decision of a person is, with the one that was noted beside the verifier's
-//! identity. A state directory that is put back as a whole is not noticed.
+//! identity, for each place of a database. A state directory that is put back as a whole is not noticed.
 
 use std::fs;
 use std::io::{self, Write as _};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
 use tokio_util::sync::CancellationToken;
 
 use super::exit::{Exit, Trouble};
 use crate::clock::Timestamp;
+use crate::config::Config;
 use crate::ids::PauseId;
 use crate::respond::notify::{Event, Kind};
 use crate::store::{Pause, Store, StoreError};
-
-const FILE: &str = "audit-head.json";
 
 /// Who pauses.
 const DAEMON: &str = "daemon";
@@ -30,6 +30,16 @@ const PAUSED_FOR: Duration = Duration::from_secs(30 * 86_400);
 /// How often the head is noted.
 const NOTE: Duration = Duration::from_secs(10);
 
+/// Where the head of a database's audit trail is noted: beside the identity, by where the database is.
+pub(super) fn note_of(config: &Config) -> PathBuf {
+    let place = Sha256::digest(config.store.path.as_os_str().as_encoded_bytes());
+    let name = format!(
+        "audit-head-{}.json",
+        hex::encode(place.get(..4).unwrap_or_default())
+    );
+    config.identity.directory.join(name)
+}
+
 /// The newest entry of the audit trail.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 struct Head {
@@ -38,10 +48,10 @@ struct Head {
 }
 
 /// Pauses the whole cloud, once, where the database lacks what this daemon has seen in it.
-pub(super) async fn look(store: &Store, directory: &Path, now: Timestamp) -> Result<(), Trouble> {
+pub(super) async fn look(store: &Store, file: &Path, now: Timestamp) -> Result<(), Trouble> {
     // In one that is new nobody is quarantined.
     let is_new = store.latest_audit(1).await?.is_empty();
-    if let Some(noted) = read(directory)?
+    if let Some(noted) = read(file)?
         && !is_new
         && !has(store, &noted).await?
     {
@@ -66,17 +76,17 @@ pub(super) async fn look(store: &Store, directory: &Path, now: Timestamp) -> Res
         let told = Event::cloud(Kind::DatabasePutBack, because, now);
         store.pause(&pause, &told.queued(), now).await?;
     }
-    note(store, directory).await
+    note(store, file).await
 }
 
 /// Notes the head as it goes on, until `stop`.
-pub(super) async fn keep_noting(store: Store, directory: std::path::PathBuf, stop: CancellationToken) {
+pub(super) async fn keep_noting(store: Store, file: PathBuf, stop: CancellationToken) {
     loop {
         tokio::select! {
             () = stop.cancelled() => return,
             () = tokio::time::sleep(NOTE) => {}
         }
-        if let Err(trouble) = note(&store, &directory).await {
+        if let Err(trouble) = note(&store, &file).await {
             tracing::warn!(
                 "a database that is put back may go unnoticed: {:#}",
                 trouble.cause
@@ -90,7 +100,7 @@ async fn has(store: &Store, noted: &Head) -> Result<bool, StoreError> {
     Ok(entry.is_some_and(|entry| entry.hash.to_string() == noted.hash))
 }
 
-async fn note(store: &Store, directory: &Path) -> Result<(), Trouble> {
+async fn note(store: &Store, file: &Path) -> Result<(), Trouble> {
     let Some(newest) = store.latest_audit(1).await?.pop() else {
         return Ok(());
     };
@@ -98,31 +108,30 @@ async fn note(store: &Store, directory: &Path) -> Result<(), Trouble> {
         seq: newest.seq,
         hash: newest.hash.to_string(),
     };
-    if read(directory).is_ok_and(|known| known.as_ref() == Some(&head)) {
+    if read(file).is_ok_and(|known| known.as_ref() == Some(&head)) {
         return Ok(());
     }
-    let path = directory.join(FILE);
-    let own = directory.join(format!("{FILE}.new"));
+    // Two daemons may note at the same time.
+    let own = file.with_extension(format!("{:08x}.new", rand::random::<u32>()));
     let text = serde_json::to_vec(&head).unwrap_or_default();
     fs::File::create(&own)
-        .and_then(|mut file| {
-            file.write_all(&text)?;
-            file.sync_all()
+        .and_then(|mut new| {
+            new.write_all(&text)?;
+            new.sync_all()
         })
-        .and_then(|()| fs::rename(&own, &path))
-        .map_err(|error| failed("write", &path, &error.to_string()))
+        .and_then(|()| fs::rename(&own, file))
+        .map_err(|error| failed("write", file, &error.to_string()))
 }
 
-fn read(directory: &Path) -> Result<Option<Head>, Trouble> {
-    let path = directory.join(FILE);
-    let text = match fs::read(&path) {
+fn read(file: &Path) -> Result<Option<Head>, Trouble> {
+    let text = match fs::read(file) {
         Ok(text) => text,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(failed("read", &path, &error.to_string())),
+        Err(error) => return Err(failed("read", file, &error.to_string())),
     };
     serde_json::from_slice(&text)
         .map(Some)
-        .map_err(|error| failed("read", &path, &error.to_string()))
+        .map_err(|error| failed("read", file, &error.to_string()))
 }
 
 fn failed(what: &str, path: &Path, why: &str) -> Trouble {
@@ -141,6 +150,7 @@ mod tests {
     use super::*;
     use crate::store::AuditEntry;
 
+    const FILE: &str = "audit-head.json";
     const NOW: Timestamp = Timestamp::from_millis(1_795_243_380_000);
 
     async fn decide(store: &Store, what: &str) {
@@ -169,13 +179,13 @@ mod tests {
             );
             let store = Store::open(&database).await.unwrap();
             decide(&store, "enrol").await;
-            look(&store, directory.path(), NOW).await.unwrap();
+            look(&store, &directory.path().join(FILE), NOW).await.unwrap();
             store.close().await;
             fs::copy(&database, &backup).unwrap();
             let store = Store::open(&database).await.unwrap();
             decide(&store, "release").await;
-            note(&store, directory.path()).await.unwrap();
-            look(&store, directory.path(), NOW).await.unwrap();
+            note(&store, &directory.path().join(FILE)).await.unwrap();
+            look(&store, &directory.path().join(FILE), NOW).await.unwrap();
             assert_eq!(paused(&store).await, None);
             store.close().await;
 
@@ -183,7 +193,7 @@ mod tests {
             if goes_on {
                 decide(&store, "approve").await;
             }
-            look(&store, directory.path(), NOW).await.unwrap();
+            look(&store, &directory.path().join(FILE), NOW).await.unwrap();
             let because = paused(&store).await.unwrap();
             assert!(because.contains("lacks entry 2"), "{because}");
             let told = store.notifications(10).await.unwrap();
@@ -192,7 +202,7 @@ mod tests {
             // A person ended the pause: it stays ended.
             let resumed = Event::cloud(Kind::Resumed, "x".to_owned(), NOW).queued();
             store.resume(None, "cli:ann", &resumed, NOW).await.unwrap();
-            look(&store, directory.path(), NOW).await.unwrap();
+            look(&store, &directory.path().join(FILE), NOW).await.unwrap();
             assert_eq!(paused(&store).await, None);
         }
     }
@@ -205,7 +215,7 @@ mod tests {
             if decides {
                 decide(&store, "enrol").await;
             }
-            look(&store, directory.path(), NOW).await.unwrap();
+            look(&store, &directory.path().join(FILE), NOW).await.unwrap();
             assert_eq!(paused(&store).await, None, "{name}");
         }
     }
@@ -215,7 +225,7 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let store = Store::open(&directory.path().join("lazaret.db")).await.unwrap();
         fs::write(directory.path().join(FILE), "{").unwrap();
-        let trouble = look(&store, directory.path(), NOW).await.unwrap_err();
+        let trouble = look(&store, &directory.path().join(FILE), NOW).await.unwrap_err();
         assert!(trouble.cause.to_string().contains("audit-head.json"));
         assert_eq!(fs::read(directory.path().join(FILE)).unwrap(), b"{");
     }

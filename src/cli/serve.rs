@@ -67,7 +67,8 @@ impl Serve {
             },
             None => true,
         };
-        put_back::look(&rounds.store, &config.identity.directory, rounds.clock.now()).await?;
+        let head = put_back::note_of(&config);
+        put_back::look(&rounds.store, &head, rounds.clock.now()).await?;
         let hosts = rounds.store.hosts().await?;
         let fencing = fencing(&config, &hosts, &secrets).await?;
         let respond = Respond::new(
@@ -124,8 +125,7 @@ impl Serve {
             let (respond, stop) = (Arc::clone(&respond), stop.clone());
             async move { respond.watch_orphans(stop).await }
         });
-        let beside = config.identity.directory.clone();
-        tasks.spawn(put_back::keep_noting(rounds.store.clone(), beside, stop.clone()));
+        tasks.spawn(put_back::keep_noting(rounds.store.clone(), head, stop.clone()));
         if let Some(cloud) = cloud.filter(|_| !cloud_is_well) {
             let (config, stop) = (Arc::clone(&config), stop.clone());
             tasks.spawn(async move { cloud_start::keep_looking(cloud, config, stop).await });
